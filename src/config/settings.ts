@@ -1,0 +1,42 @@
+/** What the program runs with, once flags, environment, file and defaults have been brought together. */
+import type { LogLevel } from "../log/log.ts";
+
+export interface Settings {
+  readonly configFile: string | undefined;
+  readonly web: {
+    /** `host:port`, `[::]:port`, `:port` or `unix:///path`. */
+    readonly listenAddresses: readonly string[];
+    readonly telemetryPath: string;
+    readonly configFile: string | undefined;
+    readonly maxRequests: number;
+    readonly timeoutOffsetMs: number;
+    readonly enableLifecycle: boolean;
+    readonly disableExporterMetrics: boolean;
+  };
+  readonly scrape: { readonly timeoutMs: number; readonly timeoutMaxMs: number };
+  readonly collectors: {
+    readonly disableDefaults: boolean;
+    /** Only those that the user named: true for `--collector.NAME`, false for `--no-collector.NAME`. */
+    readonly chosen: Readonly<Record<string, boolean>>;
+  };
+  readonly path: {
+    readonly rootfs: string;
+    readonly procfs: string;
+    readonly sysfs: string;
+    readonly devfs: string;
+    readonly kubelet: string;
+  };
+  readonly nodeName: string;
+  readonly clusterId: string | undefined;
+  readonly ebs: {
+    /** EBS_DEVICE: the only device that the `ebs` collector looks at, `/dev/nvme1n1` or `/dev/nvme1`. */
+    readonly device: string | undefined;
+  };
+  readonly textfile: {
+    readonly directory: string | undefined;
+    readonly name: string;
+    readonly strict: boolean;
+  };
+  readonly state: { readonly directory: string };
+  readonly log: { readonly level: LogLevel; readonly format: "logfmt" | "json" };
+}

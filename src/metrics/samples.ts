@@ -1,0 +1,57 @@
+/** The samples of one collection: what a collector emits and the exposition renders. */
+import type { Descriptor } from "./descriptor.ts";
+
+/** Every label of the family must be given; one that is `undefined` is left out of the series. */
+export type LabelValues<Label extends string> = Readonly<Record<Label, string | undefined>>;
+
+/** A bigint keeps all digits of a 64- or 128-bit counter. */
+export type Value = number | bigint;
+
+/** `counts` are cumulative, one for each of `upperBounds` (ascending, without +Inf); `count` is the +Inf bucket. */
+export interface HistogramValue {
+  readonly upperBounds: readonly number[];
+  readonly counts: readonly Value[];
+  readonly count: Value;
+  /** Left out where the source keeps no sum: then there is no `_sum`, and in OpenMetrics no `_count` either. */
+  readonly sum?: Value;
+}
+
+export interface FamilySamples<V = Value | HistogramValue> {
+  readonly descriptor: Descriptor;
+  readonly labels: Readonly<Record<string, string | undefined>>[];
+  readonly values: V[];
+}
+
+export class Samples {
+  readonly families = new Map<Descriptor, FamilySamples>();
+
+  add<Label extends string>(
+    descriptor: Descriptor<Label, "counter" | "gauge">,
+    labels: LabelValues<Label>,
+    value: Value,
+  ): void {
+    this.#push(descriptor, labels, value);
+  }
+
+  addHistogram<Label extends string>(
+    descriptor: Descriptor<Label, "histogram">,
+    labels: LabelValues<Label>,
+    value: HistogramValue,
+  ): void {
+    this.#push(descriptor, labels, value);
+  }
+
+  #push(
+    descriptor: Descriptor,
+    labels: Readonly<Record<string, string | undefined>>,
+    value: Value | HistogramValue,
+  ): void {
+    let family = this.families.get(descriptor);
+    if (family === undefined) {
+      family = { descriptor, labels: [], values: [] };
+      this.families.set(descriptor, family);
+    }
+    family.labels.push(labels);
+    family.values.push(value);
+  }
+}
