@@ -1,0 +1,14 @@
+/** The words of the operating system for why a call failed, without the call and the path that Node adds. */
+
+/** "no space left on device" of `ENOSPC: no space left on device, write`; the message itself where it has no code. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const words = /^[A-Z][A-Z0-9]+: ([^,]+)/.exec(error.message)?.[1];
+  return words ?? error.message;
+}
+
+/** `ENOENT`, `EACCES` …; undefined for an error that is none of the operating system. */
+export function codeOf(error: unknown): string | undefined {
+  if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
+  return typeof error.code === "string" ? error.code : undefined;
+}

@@ -1,0 +1,82 @@
+/** The sources of metrics that this build has: the one list from which flags, `check` and the scraper are made. */
+import type { Settings } from "../config/settings.ts";
+import type { Log } from "../log/log.ts";
+import type { Availability, Collector, CollectorDescription } from "../metrics/collector.ts";
+import type { OwnMetrics } from "../metrics/own.ts";
+import { NVME_COLLECTORS, nvmeAvailability, openNvme } from "../nvme/source.ts";
+
+/** What the demo, the textfile and the tests put in the place of what a source does by itself. */
+export interface Seams {
+  /** Script of the Worker that asks the NVMe controllers. */
+  readonly nvmeWorker?: URL;
+  /** Continue from `--state.directory`, as the textfile does from run to run. */
+  readonly state?: "keep";
+}
+
+export interface OpenCollectors {
+  /** Those that are enabled, in the order of `COLLECTORS`. */
+  readonly collectors: readonly Collector[];
+  /** Writes what the next run continues from. Throws where that fails. */
+  saveState(): void;
+  close(): void;
+}
+
+interface Source {
+  readonly descriptions: readonly CollectorDescription[];
+  availability(settings: Settings): Availability;
+  /** All collectors of the source; those that are off are never called. */
+  open(
+    settings: Settings,
+    own: OwnMetrics,
+    log: Log,
+    seams: Seams,
+  ): { readonly collectors: readonly Collector[]; saveState(): void; close(): void };
+}
+
+const SOURCES: readonly Source[] = [
+  {
+    descriptions: NVME_COLLECTORS,
+    availability: nvmeAvailability,
+    open: (settings, own, log, { nvmeWorker, state }) =>
+      openNvme(settings, own, log, {
+        ...(nvmeWorker === undefined ? {} : { worker: nvmeWorker }),
+        ...(state === undefined ? {} : { state }),
+      }),
+  },
+];
+
+export const COLLECTORS: readonly CollectorDescription[] = SOURCES.flatMap((source) => source.descriptions);
+
+/** By name, in the order of `COLLECTORS`. What the user named wins; the rest follows what the host has. */
+export function availability(
+  settings: Settings,
+): ReadonlyMap<string, Availability & { readonly enabled: boolean }> {
+  const { chosen, disableDefaults } = settings.collectors;
+  const found = new Map<string, Availability & { readonly enabled: boolean }>();
+  for (const source of SOURCES) {
+    const { available, reason } = source.availability(settings);
+    for (const { name } of source.descriptions) {
+      found.set(name, { available, reason, enabled: chosen[name] ?? (available && !disableDefaults) });
+    }
+  }
+  return found;
+}
+
+/** Opens the enabled collectors; a source of which none is enabled is not touched. */
+export function openCollectors(
+  settings: Settings,
+  own: OwnMetrics,
+  log: Log,
+  seams: Seams = {},
+): OpenCollectors {
+  const known = availability(settings);
+  const enabled = (name: string): boolean => known.get(name)?.enabled === true;
+  const opened = SOURCES.filter(({ descriptions }) => descriptions.some(({ name }) => enabled(name))).map(
+    (source) => source.open(settings, own, log, seams),
+  );
+  return {
+    collectors: opened.flatMap(({ collectors }) => collectors.filter(({ name }) => enabled(name))),
+    saveState: () => opened.forEach((source) => void source.saveState()),
+    close: () => opened.forEach((source) => void source.close()),
+  };
+}
