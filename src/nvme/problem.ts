@@ -3,8 +3,10 @@ import type { Reason } from "./model.ts";
 
 export interface Problem {
   readonly reason: Reason;
-  /** What was asked, what came, and what to do; never bytes of a page. */
+  /** What was asked and what came; never bytes of a page. */
   readonly detail: string;
+  /** What to do, where something can be done. */
+  readonly remedy?: string;
 }
 
 /** What a page decoder gives: as much of the page as is sound, and what was not. `page` is absent where nothing is. */

@@ -2,7 +2,7 @@
  * Amazon's log page D0h: what the hypervisor knows of an EBS or an instance-store volume. Documented by AWS for
  * both kinds ("Amazon EBS detailed performance statistics", "Instance store volume detailed performance statistics").
  */
-import type { Decoded, Problem } from "../problem.ts";
+import type { Decoded } from "../problem.ts";
 import { lengthOf, readFields, u32, u64, viewOf } from "./layout.ts";
 
 /** Counters since the volume was attached; times in microseconds. */
@@ -93,9 +93,9 @@ export function decodeEbs(bytes: Uint8Array): Decoded<AmazonStatistics> {
 export function decodeInstanceStore(bytes: Uint8Array): Decoded<InstanceStoreStatistics> {
   const { page, problems } = decodeStatistics(bytes, INSTANCE_STORE_MAGIC, "instance-store statistics");
   if (page === undefined) return { page, problems };
-  const sizes = page.version === DETAIL_VERSION ? decodeSizes(bytes) : [];
-  if (!Array.isArray(sizes)) return { page: { ...page, ioSizeBounds: [] }, problems: [...problems, sizes] };
-  return { page: { ...page, ioSizeBounds: sizes }, problems };
+  if (page.version !== DETAIL_VERSION) return { page: { ...page, ioSizeBounds: [] }, problems };
+  const { page: ioSizeBounds = [], problems: doubts } = decodeSizes(bytes);
+  return { page: { ...page, ioSizeBounds }, problems: [...problems, ...doubts] };
 }
 
 /**
@@ -146,7 +146,7 @@ function decodeStatistics(bytes: Uint8Array, magic: number, name: string): Decod
   if (typeof readLatency !== "string" && typeof writeLatency !== "string") {
     return { page: { ...counters, readLatency, writeLatency }, problems: [] };
   }
-  const detail = `${name}: ${doubts.join("; ")}; latencies are left out`;
+  const detail = `the ${name}, ${doubts.join("; ")}; latencies are left out`;
   return {
     page: { ...counters, readLatency: undefined, writeLatency: undefined },
     problems: [{ reason: "bad_histogram", detail }],
@@ -190,7 +190,7 @@ function decodeHistogram(page: DataView, offset: number, ops: bigint): LatencyHi
  */
 const isBeyondBelief = (sum: bigint, ops: bigint): boolean => sum > 0x1_0000_0000n && sum > 4n * ops;
 
-function decodeSizes(bytes: Uint8Array): readonly number[] | Problem {
+function decodeSizes(bytes: Uint8Array): Decoded<readonly number[]> {
   const view = viewOf(bytes);
   if (view.byteLength < SIZES.bounds + 4 * SIZES.max) {
     return noDetail(`end after ${view.byteLength} bytes`);
@@ -204,12 +204,17 @@ function decodeSizes(bytes: Uint8Array): readonly number[] | Problem {
   for (let i = 1; i < bounds.length; i++) {
     if ((bounds[i] ?? 0) <= (bounds[i - 1] ?? 0)) return noDetail("have I/O sizes that do not ascend");
   }
-  return bounds;
+  return { page: bounds, problems: [] };
 }
 
-const noDetail = (what: string): Problem => ({
-  reason: "detail",
-  detail: `instance-store statistics ${what}; latencies by I/O size are left out`,
+const noDetail = (what: string): Decoded<readonly number[]> => ({
+  page: undefined,
+  problems: [
+    {
+      reason: "detail",
+      detail: `the instance-store statistics ${what}; latencies by I/O size are left out`,
+    },
+  ],
 });
 
 const badMagic = (detail: string): Decoded<AmazonStatistics> => ({
