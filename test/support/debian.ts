@@ -44,8 +44,12 @@ export function describeWith(programs: readonly Program[], name: string, body: (
 
 /** `describe` for a body that cannot run for the given reason; undefined: it can. */
 export function describeUnless(reason: string | undefined, name: string, body: () => void): void {
-  if (reason === undefined) return describe(name, body);
-  if (process.env["CI"] === "true") throw new Error(`CI leaves nothing out, but '${name}' cannot run: ${reason}`);
+  if (reason === undefined) {
+    describe(name, body);
+    return;
+  }
+  if (process.env["CI"] === "true")
+    throw new Error(`CI leaves nothing out, but '${name}' cannot run: ${reason}`);
   const line = `LEFT OUT: ${name}: ${reason}`;
   process.stderr.write(`${line}\n`);
   const list = process.env["PLUMBLINE_LEFT_OUT"];
