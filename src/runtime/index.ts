@@ -1,19 +1,30 @@
 /**
- * The one seam between Bun and Deno: each of `bun.ts` and `deno.ts` implements the same exports, and only the one
- * that belongs to the running runtime is ever loaded.
+ * The one seam between Bun and Deno: `bun.ts` and `deno.ts` have the same exports, and only the one that belongs to
+ * the running runtime is ever loaded.
  */
-import type { ServePlain } from "./serve.ts";
+import type { ServePlain, ServeTls } from "./serve.ts";
 
-export type { Handle, Listening, ListenAddress, ServePlain } from "./serve.ts";
-export { printableAddress } from "./serve.ts";
+export type { Handle, Listening, ListenAddress, ServePlain, ServeTls, TlsGate } from "./serve.ts";
+export { errorCode } from "./serve.ts";
 
 export const name: "bun" | "deno" = "Deno" in globalThis ? "deno" : "bun";
 
 /** The version of the runtime itself, "1.4.5". */
 export const version: string = process.versions[name] ?? "unknown";
 
-/** Serves plain HTTP on one address. Rejects with a `ListenError` where the address cannot be had. */
-export const servePlain: ServePlain = async (address, handle, limits) => {
-  const runtime = name === "deno" ? await import("./deno.ts") : await import("./bun.ts");
-  return runtime.servePlain(address, handle, limits);
-};
+const ownRuntime = () => (name === "deno" ? import("./deno.ts") : import("./bun.ts"));
+
+/** Serves plain HTTP on one address. Rejects with the error of the system call where the address cannot be had. */
+export const servePlain: ServePlain = async (address, handle) =>
+  (await ownRuntime()).servePlain(address, handle);
+
+/**
+ * Serves HTTPS on one address, always with node:tls in front of node:http: Bun.serve hides the client's certificate
+ * and keeps an old server certificate in force, Deno.serve does neither client certificates nor renewal.
+ */
+export const serveTls: ServeTls = async (address, handle, gate) =>
+  (await import("./node-http.ts")).serveNode(address, handle, gate);
+
+/** Whether the password is that of the bcrypt hash ($2a$, $2b$, $2y$). */
+export const verifyBcrypt = async (password: string, hash: string): Promise<boolean> =>
+  (await ownRuntime()).verifyBcrypt(password, hash);

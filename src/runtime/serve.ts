@@ -1,15 +1,17 @@
-/** What serving HTTP means in both runtimes: the types that `bun.ts` and `deno.ts` share. */
+/** What serving HTTP means in both runtimes: the types and limits that their modules share. */
+import type { TLSSocket, TlsOptions } from "node:tls";
 
+/** Never rejects: whatever happens inside is answered. */
 export type Handle = (request: Request) => Promise<Response>;
 
 export type ListenAddress =
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | {
+      readonly kind: "tcp";
+      /** Undefined for all addresses of the host. */
+      readonly host: string | undefined;
+      readonly port: number;
+    }
   | { readonly kind: "unix"; readonly path: string };
-
-export interface Limits {
-  /** A connection on which nothing moves for so long is closed. */
-  readonly idleTimeoutS: number;
-}
 
 export interface Listening {
   /** Where it really listens: with port 0 the one that the kernel chose. */
@@ -18,10 +20,49 @@ export interface Listening {
   stop(graceMs: number): Promise<void>;
 }
 
-export type ServePlain = (address: ListenAddress, handle: Handle, limits: Limits) => Promise<Listening>;
+/** Rejects with the error of the system call, `code` in it. */
+export type ServePlain = (address: ListenAddress, handle: Handle) => Promise<Listening>;
 
-/** `0.0.0.0:9847`, `[::]:9847`, `unix:///run/plumbline.sock`. */
-export function printableAddress(address: ListenAddress): string {
-  if (address.kind === "unix") return `unix://${address.path}`;
-  return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+/** What TLS is made of, asked anew for each connection, so that a renewed certificate serves the next one. */
+export interface TlsGate {
+  /** The same object as long as nothing has changed. */
+  options(): TlsOptions;
+  /** After the handshake: why this client is not let in, or undefined. */
+  refuse(socket: TLSSocket): string | undefined;
+  /** A handshake that failed, or a client that was not let in. */
+  failed(reason: string): void;
+}
+
+export type ServeTls = (address: ListenAddress, handle: Handle, gate: TlsGate) => Promise<Listening>;
+
+/** The request line and the headers together, as Bun.serve limits them; more is answered 431. */
+export const MAX_HEAD_BYTES = 16 * 1024;
+/** No request to an exporter has a body that matters. */
+export const MAX_BODY_BYTES = 64 * 1024;
+/** From the connection to the end of the handshake, and from there to the end of the request's head. */
+export const HEAD_TIMEOUT_MS = 10_000;
+/** Between two requests; longer than most scrape intervals, and Bun.serve can do 255 s at most. */
+export const IDLE_TIMEOUT_S = 240;
+/** Whoever may write to the socket may ask: its owner and its group. */
+export const UNIX_SOCKET_MODE = 0o660;
+
+/** The dual-stack wildcard, and what is left of it on a host without IPv6. */
+export const WILDCARDS = ["::", "0.0.0.0"] as const;
+
+/** The code of a system call's error, "EADDRINUSE". */
+export function errorCode(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}
+
+/** Tries `listen` with the host, or where none is named with all addresses, in IPv6 if the host has it. */
+export async function onHost<T>(host: string | undefined, listen: (host: string) => T | Promise<T>): Promise<T> {
+  if (host !== undefined) return listen(host);
+  const [dualStack, onlyV4] = WILDCARDS;
+  try {
+    return await listen(dualStack);
+  } catch (error) {
+    const code = errorCode(error);
+    if (code !== "EAFNOSUPPORT" && code !== "EADDRNOTAVAIL") throw error;
+    return listen(onlyV4);
+  }
 }
