@@ -162,7 +162,7 @@ export function createEbsCollector(devices: Devices, faults: DeviceFaults, optio
       name: NAME,
       subject: "EBS volumes",
       candidates: (controllers) => candidates(controllers, options),
-      read: (controller, context) => read(controller, devices, context, options.deltas),
+      read: (controller, context) => readEbs(controller, devices, context, options.deltas),
       addSamples: (samples, reading) => addEbsSamples(samples, reading, options),
       ...(options.device !== undefined && { whenNone: noneLike(options.device) }),
     },
@@ -180,11 +180,14 @@ const noneLike = (device: string): Finding => ({
 
 function candidates(controllers: readonly Controller[], options: EbsOptions): readonly Controller[] {
   const volumes = controllers.filter(
-    (controller) => controller.model.trim() === MODEL && isChosen(controller, options.device),
+    (controller) => isEbs(controller) && isChosen(controller, options.device),
   );
   options.deltas.retain(new Set(volumes.map((controller) => controller.name)));
   return volumes;
 }
+
+/** Whether sysfs says so; the PCI vendor is still to be asked. */
+export const isEbs = (controller: Controller): boolean => controller.model.trim() === MODEL;
 
 /** Whether EBS_DEVICE, where it is set, names this controller, a namespace of it or a path to one. */
 export function isChosen(controller: Controller, device: string | undefined): boolean {
@@ -196,7 +199,8 @@ export function isChosen(controller: Controller, device: string | undefined): bo
   );
 }
 
-async function read(
+/** Never rejects. */
+export async function readEbs(
   controller: Controller,
   devices: Devices,
   context: ScrapeContext,

@@ -113,8 +113,8 @@ export function createInstanceStoreCollector(
     {
       name: NAME,
       subject: "EC2 instance-store volumes",
-      candidates: (controllers) => controllers.filter((controller) => controller.model.startsWith(MODEL)),
-      read: (controller, context) => read(controller, devices, context),
+      candidates: (controllers) => controllers.filter(isInstanceStore),
+      read: (controller, context) => readInstanceStore(controller, devices, context),
       addSamples: (samples, reading) => addInstanceStoreSamples(samples, reading, place),
     },
     devices,
@@ -122,7 +122,11 @@ export function createInstanceStoreCollector(
   );
 }
 
-async function read(
+/** Whether sysfs says so; the PCI vendor is still to be asked. */
+export const isInstanceStore = (controller: Controller): boolean => controller.model.startsWith(MODEL);
+
+/** Never rejects. */
+export async function readInstanceStore(
   controller: Controller,
   devices: Devices,
   context: ScrapeContext,

@@ -1,5 +1,5 @@
 /** Collector `nvme`: health, wear, temperature and namespaces of every NVMe controller, whoever made it. */
-import type { Collector, CollectorDescription } from "../metrics/collector.ts";
+import type { Collector, CollectorDescription, ScrapeContext } from "../metrics/collector.ts";
 import { counter, gauge } from "../metrics/descriptor.ts";
 import type { Samples } from "../metrics/samples.ts";
 import { identifyController, identifyNamespace, smartLog } from "./commands.ts";
@@ -243,7 +243,7 @@ export function createNvmeCollector(devices: Devices, faults: DeviceFaults): Col
       name: NAME,
       subject: "NVMe controllers",
       candidates: (controllers) => controllers,
-      read: (controller, context) => read(controller, new Interview(devices, controller, context)),
+      read: (controller, context) => readNvme(controller, devices, context),
       addSamples: addNvmeSamples,
     },
     devices,
@@ -251,7 +251,13 @@ export function createNvmeCollector(devices: Devices, faults: DeviceFaults): Col
   );
 }
 
-async function read(controller: Controller, interview: Interview): Promise<NvmeReading> {
+/** Never rejects. */
+export async function readNvme(
+  controller: Controller,
+  devices: Devices,
+  context: ScrapeContext,
+): Promise<NvmeReading> {
+  const interview = new Interview(devices, controller, context);
   const smart = await interview.ask(smartLog(), decodeSmart);
   const identity = await interview.ask(identifyController(), decodeIdentifyController);
   const namespaces = new Map<number, IdentifyNamespace>();
