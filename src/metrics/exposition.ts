@@ -1,5 +1,23 @@
-/** The writer of the exposition: sets of samples in, the text that Prometheus reads out. */
-import type { Samples } from "./samples.ts";
+/**
+ * The writer of the exposition: the samples of all collectors in, the text that Prometheus reads out. The same
+ * samples always give the same bytes: families by name, series by label values.
+ *
+ * https://prometheus.io/docs/instrumenting/exposition_formats/ and
+ * https://prometheus.io/docs/specs/om/open_metrics_spec/
+ */
+import {
+  compareSeries,
+  Duplicates,
+  type Family,
+  type Labels,
+  mergeFamilies,
+  sortFamily,
+} from "./families.ts";
+import { LineWriter } from "./line-writer.ts";
+import { type Notation, OPENMETRICS, TEXT } from "./notation.ts";
+import type { HistogramValue, Samples } from "./samples.ts";
+
+export { negotiate } from "./negotiate.ts";
 
 export type Format = "text" | "openmetrics";
 
@@ -12,14 +30,171 @@ export interface Exposition {
   readonly body: Uint8Array<ArrayBuffer>;
   /** Lines with a value. */
   readonly samples: number;
-  /** Series and families that were left out because they were there already, described; at most 20. */
+  /** How many series were left out, because they were there already. */
+  readonly dropped: number;
+  /** The first 20 of them, described for the log. */
   readonly duplicates: readonly string[];
 }
 
-export function expose(_sets: readonly Samples[], _format: Format): Exposition {
-  throw new Error("not yet");
+/** What one answer took, the next will take about. */
+let expectedBytes = 0;
+
+export function expose(sets: readonly Samples[], format: Format): Exposition {
+  const notation = format === "text" ? TEXT : OPENMETRICS;
+  const duplicates = new Duplicates();
+  const families = mergeFamilies(sets, duplicates);
+  const titled = [...families.values()]
+    .map((family) => ({
+      family,
+      title: notation.title(family.descriptor, (name) => families.has(name)),
+    }))
+    .sort((a, b) => (a.title.name < b.title.name ? -1 : 1));
+
+  const out = new LineWriter(Math.ceil(expectedBytes * 1.05) + 4096);
+  const bounds = new Map<number, string>();
+  let samples = 0;
+  for (const { family, title } of titled) {
+    out.text(notation.metadata(title, family.descriptor.help));
+    const start = out.length;
+    let lines = writeSeries(out, family, notation, bounds);
+    if (lines === "unordered") {
+      out.truncate(start);
+      lines = writeSeries(out, sortFamily(family, duplicates), notation, bounds);
+    }
+    if (lines === "unordered") throw new Error(`the series of ${family.descriptor.name} cannot be ordered`);
+    samples += lines;
+  }
+  out.ascii(notation.end);
+  expectedBytes = out.length;
+  return { body: out.finish(), samples, dropped: duplicates.count, duplicates: duplicates.described };
 }
 
-export function negotiate(_accept: string | null): Format {
-  return "text";
+/**
+ * Writes the series as they come and gives the number of lines. "unordered" as soon as one does not follow the one
+ * before it, or holds a lone surrogate: most collectors emit their series in order, and then nothing need be sorted.
+ */
+function writeSeries(
+  out: LineWriter,
+  { descriptor, labelNames, labels, values }: Family,
+  notation: Notation,
+  bounds: Map<number, string>,
+): number | "unordered" {
+  const { name } = descriptor;
+  const lineName = descriptor.type === "histogram" ? `${name}_bucket` : name;
+  const opening = labelNames.map((label) => `{${label}="`);
+  const following = labelNames.map((label) => `,${label}="`);
+  /** Where each label begins in the series' first line, counted from its start. */
+  const offsets = labelNames.map(() => lineName.length);
+  let previous: Labels | undefined;
+  let previousStart = 0;
+  let lines = 0;
+
+  for (let index = 0; index < values.length; index++) {
+    const series = labels[index];
+    const value = values[index];
+    if (series === undefined || value === undefined) break;
+    const start = out.length;
+
+    // What a line begins with as the one before it, it copies from there.
+    let label = 0;
+    if (previous === undefined) out.ascii(lineName);
+    else {
+      label = firstDifference(labelNames, previous, series);
+      if (label === labelNames.length || !follows(labelNames, label, previous, series)) return "unordered";
+      out.repeat(previousStart, offsets[label] ?? 0);
+    }
+    for (; label < labelNames.length; label++) {
+      const offset = out.length - start;
+      offsets[label] = offset;
+      const text = series[labelNames[label] ?? ""];
+      if (text === undefined) continue;
+      out.ascii((offset === lineName.length ? opening[label] : following[label]) ?? "");
+      if (!out.labelValue(text)) return "unordered";
+      out.ascii('"');
+    }
+
+    if (typeof value === "object")
+      lines += writeHistogram(out, name, lineName, start, value, notation, bounds);
+    else {
+      out.ascii(out.length - start === lineName.length ? " " : "} ");
+      out.value(value);
+      out.ascii("\n");
+      lines++;
+    }
+    previous = series;
+    previousStart = start;
+  }
+  return lines;
+}
+
+function firstDifference(labelNames: readonly string[], a: Labels, b: Labels): number {
+  let label = 0;
+  for (const name of labelNames) {
+    if (a[name] !== b[name]) break;
+    label++;
+  }
+  return label;
+}
+
+/** Whether `next` comes after `previous`, where they first differ in the label with this index. */
+function follows(labelNames: readonly string[], label: number, previous: Labels, next: Labels): boolean {
+  const name = labelNames[label] ?? "";
+  const before = previous[name] ?? "";
+  const after = next[name] ?? "";
+  return before === after ? compareSeries(labelNames, previous, next) < 0 : before < after;
+}
+
+/** Goes on behind the labels of the first bucket's line, which begins at `start`; gives the number of lines. */
+function writeHistogram(
+  out: LineWriter,
+  name: string,
+  bucketName: string,
+  start: number,
+  { upperBounds, counts, count, sum }: HistogramValue,
+  notation: Notation,
+  bounds: Map<number, string>,
+): number {
+  const labelled = out.length - start;
+  const hasLabels = labelled > bucketName.length;
+  const le = hasLabels ? ',le="' : '{le="';
+  let isFirst = true;
+  const bucket = (bound: string, value: number | bigint) => {
+    if (!isFirst) out.repeat(start, labelled);
+    isFirst = false;
+    out.ascii(le);
+    out.ascii(bound);
+    out.ascii('"} ');
+    out.value(value);
+    out.ascii("\n");
+  };
+  const total = (suffix: string, value: number | bigint) => {
+    out.ascii(name + suffix);
+    out.repeat(start + bucketName.length, labelled - bucketName.length);
+    out.ascii(hasLabels ? "} " : " ");
+    out.value(value);
+    out.ascii("\n");
+  };
+
+  let lines = 1;
+  for (const [index, upperBound] of upperBounds.entries()) {
+    const cumulative = counts[index];
+    if (cumulative === undefined) break;
+    let bound = bounds.get(upperBound);
+    if (bound === undefined) {
+      bound = notation.bound(upperBound);
+      bounds.set(upperBound, bound);
+    }
+    bucket(bound, cumulative);
+    lines++;
+  }
+  bucket("+Inf", count);
+  if (sum !== undefined) {
+    total("_sum", sum);
+    lines++;
+  }
+  if (sum !== undefined || notation.countWithoutSum) {
+    total("_count", count);
+    lines++;
+  }
+  return lines;
 }

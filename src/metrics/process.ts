@@ -26,18 +26,18 @@ export function observeProcess(own: OwnMetrics, self = "/proc/self"): void {
   // Reading the directory takes a descriptor itself.
   observe(own, PROCESS_OPEN_FDS, () => readdirSync(`${self}/fd`).length - 1);
   observe(own, PROCESS_MAX_FDS, () => openFilesLimit(`${self}/limits`));
-  observe(own, PROCESS_START_TIME_SECONDS, () => performance.timeOrigin / 1000);
+  observe(own, PROCESS_START_TIME_SECONDS, () => Math.round(performance.timeOrigin) / 1000);
 }
 
 function observe(own: OwnMetrics, descriptor: Descriptor<never, "gauge">, read: () => number): void {
   own.gauge(descriptor, (gauge) => {
-    const value = valueOf(read);
+    const value = attempt(read);
     if (Number.isFinite(value)) gauge.set(value);
     else gauge.remove();
   });
 }
 
-function valueOf(read: () => number): number {
+function attempt(read: () => number): number {
   try {
     return read();
   } catch {
