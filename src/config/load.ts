@@ -1,5 +1,14 @@
 /** Brings flags, environment, file and defaults together into the settings that the program runs with. */
+import { hostname } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import * as v from "valibot";
+import { type Catalogue, catalogue, type Setting } from "./catalogue.ts";
+import { ConfigError, type Problem } from "./error.ts";
+import { type ConfigFile, readConfigFile } from "./file.ts";
+import { nearest } from "./nearest.ts";
+import type { Config } from "./schema.ts";
 import type { Settings } from "./settings.ts";
+import { fileProblems, mustBe, wrongPart } from "./validate.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -24,8 +33,186 @@ export interface Loaded {
 }
 
 /** `collectors`: the names of all collectors that exist. Throws ConfigError. */
-export declare function load(
+export function load(flags: FlagValues, environment: Environment, collectors: readonly string[]): Loaded {
+  const known = catalogue(collectors);
+  const [configFile, ...others] = known.settings;
+  if (configFile === undefined) throw new Error("the catalogue is empty");
+
+  const fileOrigin = find(configFile, flags, environment, undefined);
+  const path = fileOrigin === undefined ? undefined : String(fileOrigin.raw);
+  const file = path === undefined ? undefined : checkedFile(path, known);
+
+  const found = new Map(others.map((setting) => [setting, find(setting, flags, environment, file)]));
+  const config = v.parse(known.schema, assemble(found));
+  const settings = settingsOf(config, path);
+  return {
+    settings,
+    origins: [
+      origin(configFile, fileOrigin, ""),
+      ...[...found].map(([setting, value]) =>
+        origin(setting, value, DERIVED[setting.name]?.(settings) ?? ""),
+      ),
+    ],
+    warnings: mistypedVariables(environment, known.settings),
+  };
+}
+
+/** A value that somebody set. */
+interface Found {
+  /** As it could stand in the file. */
+  readonly raw: unknown;
+  readonly from: "flag" | "environment" | "file";
+  readonly detail: string;
+}
+
+interface LoadedFile extends ConfigFile {
+  readonly directory: string;
+}
+
+function checkedFile(path: string, known: Catalogue): LoadedFile {
+  const file = readConfigFile(path);
+  const [first, ...rest] = fileProblems(file, known.schema);
+  if (first !== undefined) throw new ConfigError(first, ...rest);
+  return { ...file, directory: dirname(path) };
+}
+
+/** Flag, environment, file: the first that says something. */
+function find(
+  setting: Setting,
   flags: FlagValues,
   environment: Environment,
-  collectors: readonly string[],
-): Loaded;
+  file: LoadedFile | undefined,
+): Found | undefined {
+  const flag = flags[setting.flag];
+  if (flag !== undefined) {
+    const name = flag === false ? `--no-${setting.flag}` : `--${setting.flag}`;
+    const raw = typeof flag === "string" ? fromText(setting, flag) : flag;
+    return checked(setting, { raw, from: "flag", detail: name });
+  }
+  for (const { name, take } of setting.variables) {
+    const text = environment[name];
+    if (text === undefined || text === "") continue;
+    const raw = fromText(setting, take === undefined ? text : take(text));
+    return checked(setting, { raw, from: "environment", detail: name });
+  }
+  const raw = at(file?.value, setting.path);
+  if (file === undefined || raw === undefined) return undefined;
+  const place = file.place(setting.path);
+  const whole = setting.about.besideFile && typeof raw === "string" ? resolve(file.directory, raw) : raw;
+  return { raw: whole, from: "file", detail: `${place.file}:${place.line}:${place.column}` };
+}
+
+/** Text of a flag or variable as the value that would stand in the file; text that does not fit is left as it is. */
+function fromText(setting: Setting, text: string): unknown {
+  switch (setting.kind) {
+    case "switch":
+      return SWITCH_WORDS.get(text.toLowerCase()) ?? text;
+    case "number":
+      return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text;
+    case "list":
+      return text.split(",").map((item) => item.trim());
+    case "text":
+      return text;
+  }
+}
+
+const SWITCH_WORDS = new Map([
+  ...["true", "1", "yes", "on"].map((word) => [word, true] as const),
+  ...["false", "0", "no", "off"].map((word) => [word, false] as const),
+]);
+
+function checked(setting: Setting, found: Found): Found {
+  const wrong = wrongPart(setting.schema, setting.about, found.raw);
+  if (wrong === undefined) return found;
+  const problem: Problem = { text: mustBe(found.detail, setting.about, wrong) };
+  throw new ConfigError(found.from === "flag" ? { ...problem, usage: true } : problem);
+}
+
+function at(value: unknown, path: readonly string[]): unknown {
+  return path.reduce(
+    (inner, key) => (typeof inner === "object" && inner !== null ? Reflect.get(inner, key) : undefined),
+    value,
+  );
+}
+
+/** All that was found as one file would hold it: a tree of sections. */
+function assemble(found: ReadonlyMap<Setting, Found | undefined>): unknown {
+  const tree: Record<string, unknown> = {};
+  const sections = new Map<string, Record<string, unknown>>();
+  for (const [{ path }, value] of found) {
+    const [section, key] = path;
+    if (value === undefined || section === undefined) continue;
+    if (key === undefined) {
+      tree[section] = value.raw;
+      continue;
+    }
+    const entries = sections.get(section) ?? {};
+    entries[key] = value.raw;
+    sections.set(section, entries);
+    tree[section] = entries;
+  }
+  return tree;
+}
+
+function settingsOf(config: Config, configFile: string | undefined): Settings {
+  const { web, scrape, path, textfile } = config;
+  const { disable_defaults: disableDefaults, ...switches } = config.collectors;
+  return {
+    configFile,
+    web: {
+      listenAddresses: web.listen_addresses,
+      telemetryPath: web.telemetry_path,
+      configFile: web.config_file,
+      maxRequests: web.max_requests,
+      timeoutOffsetMs: web.timeout_offset,
+      enableLifecycle: web.enable_lifecycle,
+      disableExporterMetrics: web.disable_exporter_metrics,
+    },
+    scrape: { timeoutMs: scrape.timeout, timeoutMaxMs: scrape.timeout_max },
+    collectors: { disableDefaults, chosen: chosen(switches) },
+    path: { ...path, kubelet: path.kubelet ?? join(path.rootfs, "var/lib/kubelet") },
+    nodeName: config.node_name ?? hostname(),
+    clusterId: config.cluster_id,
+    ebs: { device: config.ebs.device },
+    textfile: { directory: textfile.directory, name: textfile.name, strict: textfile.strict },
+    state: config.state,
+    log: config.log,
+  };
+}
+
+function chosen(switches: Readonly<Record<string, boolean | undefined>>): Record<string, boolean> {
+  return Object.fromEntries(
+    Object.entries(switches).flatMap(([name, on]) => (on === undefined ? [] : [[name, on]])),
+  );
+}
+
+/** Defaults that are no fixed value, as `check` shows them. */
+const DERIVED: Readonly<Record<string, (settings: Settings) => string>> = {
+  node_name: (settings) => settings.nodeName,
+  "path.kubelet": (settings) => settings.path.kubelet,
+};
+
+function origin(setting: Setting, found: Found | undefined, derived: string): Origin {
+  const raw = found === undefined ? setting.fallback : found.raw;
+  const shown = raw === undefined ? derived : shownValue(raw);
+  const value = setting.about.secret && shown !== "" ? "<set>" : shown;
+  if (found === undefined) return { name: setting.name, value, from: "default" };
+  return { name: setting.name, value, from: found.from, detail: found.detail };
+}
+
+const shownValue = (raw: unknown) => (Array.isArray(raw) ? raw.join(", ") : String(raw));
+
+const PREFIX = "PLUMBLINE_";
+
+/** Variables that look like ours and are not. Kubernetes adds PLUMBLINE_PORT and others for a Service of our name. */
+function mistypedVariables(environment: Environment, settings: readonly Setting[]): string[] {
+  const known = new Set(settings.flatMap((setting) => setting.variables.map((variable) => variable.name)));
+  return Object.keys(environment)
+    .filter((name) => name.startsWith("PLUMBLINE_") && !known.has(name))
+    .flatMap((name) => {
+      const meant = nearest(name, known);
+      return meant === undefined
+        ? []
+        : [`the variable ${name} is not known and ignored; did you mean ${meant}?`];
+    });
+}

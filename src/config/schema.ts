@@ -1,0 +1,301 @@
+/**
+ * The one description of the configuration. From it come the types, the flags, the variables, the checks of the file
+ * and their messages, `docs/configuration.md` and `docs/plumbline.schema.json`.
+ */
+import * as v from "valibot";
+import { DURATION, durationMs } from "./duration.ts";
+import { parseListenAddress } from "./listen-address.ts";
+
+/** What a setting is called outside the file, and what a person is told about it. */
+export interface About {
+  readonly description: string;
+  /** Ends the sentence "web.max_requests must be …". */
+  readonly expected: string;
+  /** The same for one item of a list. */
+  readonly expectedItem?: string;
+  /** The flag without dashes, where it is not the name in the file with `-` for `_`. */
+  readonly flag?: string;
+  /** Stands for the value in `--help`. */
+  readonly placeholder?: string;
+  /** Further variables that are honoured after `PLUMBLINE_…`, in this order. */
+  readonly environment?: readonly FurtherVariable[];
+  /** What holds if nothing is set and the default is no fixed value. */
+  readonly defaultText?: string;
+  /** A path that, if relative and from the file, starts at the file's directory. */
+  readonly besideFile?: boolean;
+  /** Never shown. */
+  readonly secret?: boolean;
+}
+
+export interface FurtherVariable {
+  readonly name: string;
+  /** Takes the setting's value out of the variable's text. */
+  readonly take?: (text: string) => string;
+}
+
+export type Config = v.InferOutput<ReturnType<typeof configSchema>>;
+
+/** `collectors`: the names of all collectors that exist. */
+export function configSchema(collectors: readonly string[]) {
+  return v.strictObject({
+    web: v.optional(
+      section("HTTP service", {
+        listen_addresses: v.optional(
+          setting(v.pipe(v.array(listenAddress), v.minLength(1)), {
+            description:
+              "Where to listen: host:port, [::]:port, or unix:///path; several addresses as a list, by repeating the flag, or in the variable separated by commas",
+            expected: "a list of one or more addresses such as :9847",
+            expectedItem: "an address of the form host:port, :port, [::1]:port or unix:///path",
+            flag: "web.listen-address",
+            placeholder: "address",
+          }),
+          [":9847"],
+        ),
+        telemetry_path: v.optional(
+          setting(v.pipe(v.string(), v.regex(/^\/(?!-(\/|$))[^\s?#]+$/)), {
+            description: "Path of the metrics",
+            expected:
+              'a path such as /metrics: it starts with "/", is more than that, has no "?", "#" or blank, and does not lie under /-/',
+            placeholder: "path",
+          }),
+          "/metrics",
+        ),
+        config_file: v.optional(
+          setting(text, {
+            description:
+              "TLS, client certificates, basic authentication and headers, in exporter-toolkit's format",
+            expected: "the path of a file",
+            flag: "web.config.file",
+            placeholder: "file",
+            besideFile: true,
+          }),
+        ),
+        max_requests: v.optional(
+          setting(v.pipe(v.number(), v.safeInteger(), v.minValue(0)), {
+            description: "Scrapes that run at a time; more are answered 503 with Retry-After. 0: no limit",
+            expected: "a whole number, 0 or more",
+            placeholder: "number",
+          }),
+          40,
+        ),
+        timeout_offset: v.optional(
+          setting(duration(0), {
+            description: "Taken off the time that Prometheus allows (X-Prometheus-Scrape-Timeout-Seconds)",
+            expected: "a duration such as 500ms or 0.5 (seconds), from 0 to 24h",
+            placeholder: "duration",
+          }),
+          "500ms",
+        ),
+        enable_lifecycle: v.optional(
+          setting(v.boolean(), { description: "Allow POST /-/reload and POST /-/quit", expected: SWITCH }),
+          false,
+        ),
+        disable_exporter_metrics: v.optional(
+          setting(v.boolean(), {
+            description: "Leave out the metrics of the exporter's own process and runtime",
+            expected: SWITCH,
+          }),
+          false,
+        ),
+      }),
+      {},
+    ),
+    scrape: v.optional(
+      section("Scrapes", {
+        timeout: v.optional(
+          setting(duration(1), {
+            description: "Deadline of a scrape that names none, and of the command textfile",
+            expected: POSITIVE_DURATION,
+            placeholder: "duration",
+          }),
+          "10s",
+        ),
+        timeout_max: v.optional(
+          setting(duration(1), {
+            description: "Longest deadline, whatever the scrape asks for",
+            expected: POSITIVE_DURATION,
+            placeholder: "duration",
+          }),
+          "120s",
+        ),
+      }),
+      {},
+    ),
+    collectors: v.optional(
+      section("Collectors", {
+        disable_defaults: v.optional(
+          setting(v.boolean(), {
+            description: "Switch all collectors off but those that are switched on by name",
+            expected: SWITCH,
+            flag: "collector.disable-defaults",
+          }),
+          false,
+        ),
+        ...Object.fromEntries(collectors.map((name) => [name, collectorSwitch(name)])),
+      }),
+      {},
+    ),
+    path: v.optional(
+      section("Paths", {
+        rootfs: v.optional(
+          setting(text, { ...PATH, description: "Where the host's file system is mounted" }),
+          "/",
+        ),
+        procfs: v.optional(setting(text, { ...PATH, description: "Where procfs is mounted" }), "/proc"),
+        sysfs: v.optional(setting(text, { ...PATH, description: "Where sysfs is mounted" }), "/sys"),
+        devfs: v.optional(setting(text, { ...PATH, description: "Where the device nodes are" }), "/dev"),
+        kubelet: v.optional(
+          setting(text, {
+            ...PATH,
+            description: "The kubelet's directory",
+            defaultText: "var/lib/kubelet below path.rootfs",
+          }),
+        ),
+      }),
+      {},
+    ),
+    node_name: v.optional(
+      setting(text, {
+        description: "Value of the label node",
+        expected: SOME_TEXT,
+        placeholder: "name",
+        environment: [{ name: "NODE_NAME" }, { name: "MY_NODE_NAME" }],
+        defaultText: "the host name",
+      }),
+    ),
+    cluster_id: v.optional(
+      setting(text, {
+        description:
+          "Value of the label cluster_id on the metrics of Amazon's volumes; without it they have no such label",
+        expected: SOME_TEXT,
+        placeholder: "id",
+      }),
+    ),
+    ebs: v.optional(
+      section("Amazon EBS", {
+        device: v.optional(
+          setting(text, {
+            description:
+              "The only device that the collector ebs looks at, such as /dev/nvme1n1 or /dev/nvme1",
+            expected: "the path of a device",
+            placeholder: "device",
+            environment: [{ name: "EBS_DEVICE" }],
+            defaultText: "all of them",
+          }),
+        ),
+      }),
+      {},
+    ),
+    textfile: v.optional(
+      section("Textfile", {
+        directory: v.optional(
+          setting(text, {
+            description: "Directory of node_exporter's textfile collector; the command textfile needs it",
+            expected: "the path of a directory",
+            placeholder: "directory",
+          }),
+        ),
+        name: v.optional(
+          setting(v.pipe(v.string(), v.regex(/^[^/\0]+\.prom$/)), {
+            description: "Name of the file that the command textfile writes",
+            expected: 'a file name without "/" that ends in .prom',
+            placeholder: "name",
+          }),
+          "plumbline.prom",
+        ),
+        strict: v.optional(
+          setting(v.boolean(), {
+            description: "The command textfile exits 3 if a collector failed",
+            expected: SWITCH,
+          }),
+          false,
+        ),
+      }),
+      {},
+    ),
+    state: v.optional(
+      section("State", {
+        directory: v.optional(
+          setting(text, {
+            description: "Where counters and the last readings are kept between runs of the command textfile",
+            expected: "the path of a directory",
+            placeholder: "directory",
+            // systemd lists all directories of StateDirectory=, separated by colons; systemd.exec(5).
+            environment: [{ name: "STATE_DIRECTORY", take: (list) => list.split(":", 1)[0] ?? "" }],
+          }),
+          "/var/lib/plumbline",
+        ),
+      }),
+      {},
+    ),
+    log: v.optional(
+      section("Log", {
+        level: v.optional(
+          setting(v.picklist(["debug", "info", "warn", "error"]), {
+            description: "The least severe level that is logged: debug, info, warn or error",
+            expected: "debug, info, warn or error",
+            placeholder: "level",
+          }),
+          "info",
+        ),
+        format: v.optional(
+          setting(v.picklist(["logfmt", "json"]), {
+            description: "How a line of the log is written: logfmt or json",
+            expected: "logfmt or json",
+            placeholder: "format",
+          }),
+          "logfmt",
+        ),
+      }),
+      {},
+    ),
+  });
+}
+
+/** Where the file is cannot stand in the file, so this setting stands beside the schema. */
+export const CONFIG_FILE = setting(v.pipe(v.string(), v.minLength(1)), {
+  description: "The configuration file (YAML)",
+  expected: "the path of a file",
+  flag: "config.file",
+  placeholder: "file",
+});
+
+const SWITCH = "true or false";
+const SOME_TEXT = "a text that is not empty";
+const POSITIVE_DURATION = "a duration such as 10s, 500ms, 1m30s or 10 (seconds), above 0 and at most 24h";
+const PATH = { expected: "the path of a directory", placeholder: "directory" } as const;
+const MAX_DURATION_MS = 24 * 3_600_000;
+
+/** NUL would end it for the kernel. */
+const text = v.pipe(v.string(), v.regex(/^[^\0]+$/));
+const listenAddress = v.pipe(
+  v.string(),
+  v.check((address) => parseListenAddress(address) !== undefined),
+);
+
+function duration(minimumMs: number) {
+  return v.pipe(
+    v.union([v.pipe(v.string(), v.regex(DURATION)), v.pipe(v.number(), v.minValue(0))]),
+    v.transform((written) => durationMs(written) ?? Number.NaN),
+    v.check((ms) => ms >= minimumMs && ms <= MAX_DURATION_MS),
+  );
+}
+
+function collectorSwitch(name: string) {
+  return v.optional(
+    setting(v.boolean(), {
+      description: `Switch the collector ${name} on or off`,
+      expected: SWITCH,
+      flag: `collector.${name}`,
+      defaultText: "on where its source exists",
+    }),
+  );
+}
+
+function setting<const Schema extends v.GenericSchema>(schema: Schema, about: About) {
+  return v.pipe(schema, v.description(about.description), v.metadata({ about }));
+}
+
+function section<const Entries extends v.ObjectEntries>(title: string, entries: Entries) {
+  return v.pipe(v.strictObject(entries), v.title(title));
+}
