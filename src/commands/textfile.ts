@@ -1,0 +1,83 @@
+/** `plumbline textfile`: one collection, written as a file for node_exporter's textfile collector. */
+import { join } from "node:path";
+import type { Loaded } from "../config/load.ts";
+import type { FileLock } from "../host/libc.ts";
+import { reasonOf } from "../host/system-error.ts";
+import { createLog } from "../log/create.ts";
+import type { Log } from "../log/log.ts";
+import { OwnMetrics } from "../metrics/own.ts";
+import { name as runtime, version as runtimeVersion } from "../runtime/index.ts";
+import { openCollectors } from "../scrape/sources.ts";
+import { waitForLock } from "../textfile/lock.ts";
+import { type Textfile, writeTextfile } from "../textfile/write.ts";
+import { REVISION, VERSION } from "../version.ts";
+
+const WRITTEN = 0;
+const NOT_WRITTEN = 1;
+const WRONG_USAGE = 2;
+const COLLECTOR_FAILED = 3;
+
+/** How the collectors are opened: the demo and the tests give others. */
+export type Open = typeof openCollectors;
+
+export async function run(loaded: Loaded, open: Open = openCollectors): Promise<number> {
+  const { settings } = loaded;
+  const log = createLog(settings.log);
+  for (const warning of loaded.warnings) log.warn(warning);
+  const { directory, name } = settings.textfile;
+  if (directory === undefined) {
+    log.error("textfile needs --textfile.directory, the one that node_exporter reads");
+    return WRONG_USAGE;
+  }
+  if (!isPromFileName(name)) {
+    log.error(`--textfile.name must be a plain file name that ends in .prom, not "${name}"`);
+    return WRONG_USAGE;
+  }
+  const lock = await lockOf({ directory, name }, settings.scrape.timeoutMs, log);
+  if (lock === undefined) return NOT_WRITTEN;
+  try {
+    const outcomes = await writeTextfile({ directory, name }, settings, ownMetrics(), log, open);
+    const failed = outcomes.some(({ success }) => !success);
+    return failed && settings.textfile.strict ? COLLECTOR_FAILED : WRITTEN;
+  } catch (error) {
+    log.error("the textfile was not written; the old one stays", { err: reasonOf(error) });
+    return NOT_WRITTEN;
+  } finally {
+    // Not left to the end of the process: a device that hangs can keep that waiting for a minute.
+    lock.unlock();
+  }
+}
+
+/** One path segment, visible, with something before the `.prom`. */
+function isPromFileName(name: string): boolean {
+  return /^[^./\0][^/\0]*\.prom$/.test(name);
+}
+
+async function lockOf(
+  { directory, name }: Textfile,
+  timeoutMs: number,
+  log: Log,
+): Promise<FileLock | undefined> {
+  const path = join(directory, `.${name}.lock`);
+  try {
+    const lock = await waitForLock(path, timeoutMs);
+    if (lock === undefined) {
+      log.error(
+        `another plumbline textfile has been running for ${timeoutMs / 1000} s: nothing was written`,
+        {
+          lock: path,
+        },
+      );
+    }
+    return lock;
+  } catch (error) {
+    log.error("nothing was written", { err: reasonOf(error) });
+    return undefined;
+  }
+}
+
+function ownMetrics(): OwnMetrics {
+  const build = { version: VERSION, revision: REVISION, runtime, runtimeVersion };
+  // node_exporter has process_* of its own.
+  return new OwnMetrics(build, { processMetrics: false });
+}

@@ -1,0 +1,49 @@
+/**
+ * What goes on from one run to the next: the exporter's own counters and times, in the state directory. Without it
+ * every run would start from zero, and neither `rate()` nor an alert on an age would work.
+ */
+import { accessSync, constants, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Settings } from "../config/settings.ts";
+import { bootId } from "../host/boot.ts";
+import { StateFile } from "../host/state-file.ts";
+import { reasonOf } from "../host/system-error.ts";
+import type { Log } from "../log/log.ts";
+import { type OwnMetrics, SavedValuesSchema } from "../metrics/own.ts";
+
+export interface Continuity {
+  /** Keeps what `own` counts for the next run. Throws where that fails. */
+  save(own: OwnMetrics): void;
+}
+
+/**
+ * Sets `own` to where the last run left it. Whatever is wrong with the state is a warning, never a failure; undefined
+ * where none can be kept.
+ */
+export function resume(settings: Settings, own: OwnMetrics, log: Log): Continuity | undefined {
+  const { directory } = settings.state;
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    accessSync(directory, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    log.warn("counters start from zero in every run: the state directory cannot be used", {
+      directory,
+      err: reasonOf(error),
+      remedy: "create it for this user, or name another with --state.directory",
+    });
+    return undefined;
+  }
+  const boot = bootId(settings.path.procfs);
+  if (boot === undefined) {
+    log.warn("counters start from zero in every run: the boot cannot be told from earlier ones", {
+      missing: join(settings.path.procfs, "sys/kernel/random/boot_id"),
+    });
+    return undefined;
+  }
+  const file = new StateFile(join(directory, "plumbline-state.json"), SavedValuesSchema, boot);
+  const loaded = file.load();
+  if (loaded.kind === "loaded") own.restore(loaded.state);
+  else if (loaded.kind === "stale") log.info("counters start from zero", { reason: loaded.reason });
+  else if (loaded.kind !== "missing") log.warn("counters start from zero", { reason: loaded.reason });
+  return { save: (counted) => file.save(counted.saved()) };
+}
