@@ -207,12 +207,13 @@ const PREFIX = "PLUMBLINE_";
 /** Variables that look like ours and are not. Kubernetes adds PLUMBLINE_PORT and others for a Service of our name. */
 function mistypedVariables(environment: Environment, settings: readonly Setting[]): string[] {
   const known = new Set(settings.flatMap((setting) => setting.variables.map((variable) => variable.name)));
+  const endings = [...known]
+    .filter((name) => name.startsWith(PREFIX))
+    .map((name) => name.slice(PREFIX.length));
   return Object.keys(environment)
-    .filter((name) => name.startsWith("PLUMBLINE_") && !known.has(name))
+    .filter((name) => name.startsWith(PREFIX) && !known.has(name))
     .flatMap((name) => {
-      const meant = nearest(name, known);
-      return meant === undefined
-        ? []
-        : [`the variable ${name} is not known and ignored; did you mean ${meant}?`];
+      const meant = nearest(name.slice(PREFIX.length), endings);
+      return meant === undefined ? [] : [`variable ${name} is not known; did you mean ${PREFIX}${meant}?`];
     });
 }
