@@ -1,4 +1,5 @@
 /** `plumbline inspect nvme DEVICE`: what one controller tells, decoded, as a table or JSON, and raw. */
+import { Buffer } from "node:buffer";
 import { realpathSync } from "node:fs";
 import { basename } from "node:path";
 import type { Loaded } from "../config/load.ts";

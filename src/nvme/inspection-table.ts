@@ -158,12 +158,12 @@ function histogramSections(title: string, histogram: LatencyHistogram | undefine
   if (first === -1) return [`${title}\n  no operations`];
   const last = histogram.findLastIndex((bin) => bin.count > 0n);
   const bins = histogram.slice(first, last + 1);
-  const largest = bins.reduce((most, bin) => (bin.count > most ? bin.count : most), 0n);
+  const largest = Math.max(...bins.map((bin) => Number(bin.count)));
   const total = bins.reduce((sum, bin) => sum + bin.count, 0n);
   const rows = bins.map((bin, i): readonly [string, string, string] => [
     first + i === histogram.length - 1 ? `> ${duration(bin.lowerUs)}` : `≤ ${duration(bin.upperUs)}`,
     grouped(bin.count),
-    bar(Number(bin.count) / Number(largest)),
+    bar(Number(bin.count) / largest),
   ]);
   const bounds = Math.max(...rows.map(([bound]) => bound.length));
   const counts = Math.max(...rows.map(([, count]) => count.length));
