@@ -1,0 +1,92 @@
+/**
+ * The text of a scrape, made once for all who share the scrape: 40 clients that come at once cost one rendering, and
+ * one compression.
+ */
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
+import type { FaultLog } from "../log/faults.ts";
+import { type Exposition, expose, type Format } from "../metrics/exposition.ts";
+import type { OwnMetrics } from "../metrics/own.ts";
+import { DUPLICATE_SERIES_TOTAL } from "../metrics/own-descriptors.ts";
+import type { Samples } from "../metrics/samples.ts";
+import type { ScrapeResult } from "../scrape/scraper.ts";
+
+/** Of zlib's levels the one that costs least for what it saves; the measurement is in test/bench/web.ts. */
+const GZIP_LEVEL = 1;
+/** What fits into one packet anyway is not compressed. */
+const GZIP_FROM_BYTES = 1024;
+
+const compress = promisify(gzip);
+
+export class Renderings {
+  readonly #own: OwnMetrics;
+  readonly #faults: FaultLog;
+  readonly #shared = new WeakMap<ScrapeResult, Rendering>();
+
+  constructor(own: OwnMetrics, faults: FaultLog) {
+    this.#own = own;
+    this.#faults = faults;
+  }
+
+  of(result: ScrapeResult): Rendering {
+    let rendering = this.#shared.get(result);
+    if (rendering === undefined) {
+      rendering = new Rendering(result, this.#own, this.#faults);
+      this.#shared.set(result, rendering);
+    }
+    return rendering;
+  }
+}
+
+export class Rendering {
+  readonly #result: ScrapeResult;
+  readonly #own: OwnMetrics;
+  readonly #faults: FaultLog;
+  #ownSamples: Promise<Samples> | undefined;
+  readonly #plain = new Map<Format, Promise<Uint8Array<ArrayBuffer>>>();
+  readonly #gzip = new Map<Format, Promise<Uint8Array<ArrayBuffer>>>();
+
+  constructor(result: ScrapeResult, own: OwnMetrics, faults: FaultLog) {
+    this.#result = result;
+    this.#own = own;
+    this.#faults = faults;
+  }
+
+  plain(format: Format): Promise<Uint8Array<ArrayBuffer>> {
+    return once(this.#plain, format, async () => {
+      this.#ownSamples ??= this.#own.samples();
+      // Of the same series twice the first one is served, so what collectors read comes before what we count.
+      const exposition = expose([...this.#result.sets, await this.#ownSamples], format);
+      this.#tellDuplicates(exposition);
+      return exposition.body;
+    });
+  }
+
+  /** Undefined where compressing is not worth it. */
+  async gzip(format: Format): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const plain = await this.plain(format);
+    if (plain.byteLength < GZIP_FROM_BYTES) return undefined;
+    return once(this.#gzip, format, async () => new Uint8Array(await compress(plain, { level: GZIP_LEVEL })));
+  }
+
+  #tellDuplicates({ dropped, duplicates }: Exposition): void {
+    if (dropped === 0) {
+      this.#faults.recover("duplicates", "no series is given twice any more");
+      return;
+    }
+    this.#own.counter(DUPLICATE_SERIES_TOTAL).inc(dropped);
+    this.#faults.fail("duplicates", "series are given twice; the first of each is served", {
+      series: duplicates.slice(0, 5).join(", "),
+      dropped,
+    });
+  }
+}
+
+function once<Key, T>(made: Map<Key, Promise<T>>, key: Key, make: () => Promise<T>): Promise<T> {
+  let promise = made.get(key);
+  if (promise === undefined) {
+    promise = make();
+    made.set(key, promise);
+  }
+  return promise;
+}
