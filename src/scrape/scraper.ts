@@ -50,6 +50,8 @@ interface Round {
   readonly parts: readonly Part[];
   readonly done: Promise<unknown>;
   waiting: number;
+  /** The result once all parts have ended: one object for all who share it, so that it is rendered once. */
+  result?: ScrapeResult;
 }
 
 /** `setTimeout` takes no more: a longer time would fire at once. */
@@ -94,7 +96,10 @@ export class Scraper {
     try {
       await firstOf(round.done, waitMs, signal);
       signal?.throwIfAborted();
-      return this.#result(round);
+      if (round.result !== undefined) return round.result;
+      const result = this.#result(round);
+      if (round.parts.every(({ run, end }) => (end ?? run?.end) !== undefined)) round.result = result;
+      return result;
     } finally {
       round.waiting--;
       if (round.waiting === 0) this.#end(key, round, signal?.aborted ? "abandoned" : "late");

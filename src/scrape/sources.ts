@@ -38,10 +38,7 @@ const SOURCES: readonly Source[] = [
     descriptions: NVME_COLLECTORS,
     availability: nvmeAvailability,
     open: (settings, own, log, { nvmeWorker, state }) =>
-      openNvme(settings, own, log, {
-        ...(nvmeWorker === undefined ? {} : { worker: nvmeWorker }),
-        ...(state === undefined ? {} : { state }),
-      }),
+      openNvme(settings, own, log, { worker: nvmeWorker, state }),
   },
 ];
 
