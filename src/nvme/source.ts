@@ -12,11 +12,23 @@
  * Another Kernel (the demo's, a test's) is another entry file that ends in `serveCommands(kernel)` and is given as
  * `seams.worker`: `openNvme(settings, own, log, { worker: workerEntry("demo/nvme-worker.ts") })`.
  */
+import { existsSync, readdirSync } from "node:fs";
 import type { Settings } from "../config/settings.ts";
+import { FaultLog } from "../log/faults.ts";
 import type { Log } from "../log/log.ts";
 import type { Availability, Collector, CollectorDescription } from "../metrics/collector.ts";
 import type { OwnMetrics } from "../metrics/own.ts";
+import { workerEntry } from "../runtime/worker-entry.ts";
+import { DeltaStore } from "./delta.ts";
+import { NvmeDevices } from "./devices.ts";
+import { createEbsCollector, EBS } from "./ebs.ts";
+import { CollectorFaults } from "./faults.ts";
+import { createInstanceStoreCollector, INSTANCE_STORE } from "./instance-store.ts";
+import { listControllers } from "./listing.ts";
 import type { Devices } from "./model.ts";
+import { createNvmeCollector, NVME } from "./nvme.ts";
+import { NvmeState } from "./state.ts";
+import { WorkerPool } from "./worker-pool.ts";
 
 export interface NvmeSeams {
   /** The entry file of the Workers; left out, the one that asks the real devices. */
@@ -34,21 +46,80 @@ export interface NvmeSource {
   close(): void;
 }
 
-export const NVME_COLLECTORS: readonly CollectorDescription[] = [];
+export const NVME_COLLECTORS: readonly CollectorDescription[] = [NVME, EBS, INSTANCE_STORE];
 
-export function nvmeAvailability(_settings: Settings): Availability {
-  throw new Error("not written yet");
+/** On where the host has, or could get, a controller: one that is plugged in later is then seen without a restart. */
+export function nvmeAvailability({ path: { sysfs, devfs } }: Settings): Availability {
+  const directory = `${sysfs}/class/nvme`;
+  try {
+    const { length } = listControllers(sysfs);
+    if (length > 0 || existsSync(directory)) {
+      const controllers = length === 1 ? "1 controller" : `${length || "no"} controllers`;
+      return { available: true, reason: `${directory} has ${controllers}` };
+    }
+  } catch (error) {
+    return { available: true, reason: error instanceof Error ? error.message : String(error) };
+  }
+  const node = entries(devfs).find((name) => /^nvme\d+$/.test(name));
+  return node === undefined
+    ? { available: false, reason: `neither ${directory} nor ${devfs}/nvme* exists` }
+    : { available: true, reason: `${devfs}/${node} exists, but ${directory} does not` };
 }
 
-export function openNvme(_settings: Settings, _own: OwnMetrics, _log: Log, _seams: NvmeSeams = {}): NvmeSource {
-  throw new Error("not written yet");
+/** Nothing is read, and no Worker started, before the first scrape; the state of the run before excepted. */
+export function openNvme(settings: Settings, own: OwnMetrics, log: Log, seams: NvmeSeams = {}): NvmeSource {
+  const faultLog = new FaultLog(log);
+  const faults = ({ name }: CollectorDescription) => new CollectorFaults(name, own, log, faultLog);
+  const deltas = new DeltaStore();
+  const state =
+    seams.state === "keep"
+      ? new NvmeState(settings.state.directory, settings.path.procfs, deltas)
+      : undefined;
+  const pool = openPool(faultLog, seams);
+  const devices = new NvmeDevices({
+    sysfs: settings.path.sysfs,
+    devfs: settings.path.devfs,
+    pool,
+    ...(state && {
+      unsupported: state.unsupported,
+      hangsElsewhere: (controller) => state.hangs(controller),
+    }),
+  });
+  const ebsFaults = faults(EBS);
+  if (state?.fault !== undefined) ebsFaults.record("", "state_file", state.fault);
+  if (!existsSync(`${settings.path.sysfs}/class/nvme`)) {
+    log.info("this host has no NVMe driver", { path: `${settings.path.sysfs}/class/nvme` });
+  }
+  const place = { node: settings.nodeName, clusterId: settings.clusterId };
+  return {
+    collectors: [
+      createNvmeCollector(devices, faults(NVME)),
+      createEbsCollector(devices, ebsFaults, { ...place, device: settings.ebs.device, deltas }),
+      createInstanceStoreCollector(devices, faults(INSTANCE_STORE), place),
+    ],
+    saveState: () => state?.save(deltas, devices.unsupported(), devices.hung()),
+    close: () => pool.close(),
+  };
 }
 
 /** The devices without collectors, for `inspect nvme`. */
 export function openDevices(
-  _settings: Settings,
-  _log: Log,
-  _seams: NvmeSeams = {},
+  settings: Settings,
+  log: Log,
+  seams: NvmeSeams = {},
 ): { readonly devices: Devices; close(): void } {
-  throw new Error("not written yet");
+  const pool = openPool(new FaultLog(log), seams);
+  const { sysfs, devfs } = settings.path;
+  return { devices: new NvmeDevices({ sysfs, devfs, pool }), close: () => pool.close() };
+}
+
+const openPool = (faults: FaultLog, { worker = workerEntry("nvme/device-worker.ts") }: NvmeSeams) =>
+  new WorkerPool(worker, faults);
+
+function entries(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
 }

@@ -1,0 +1,56 @@
+/** The faults of one collector: each counts once a scrape, and is logged when it starts, lasts and ends. */
+import type { FaultLog } from "../log/faults.ts";
+import type { Log } from "../log/log.ts";
+import type { OwnMetrics } from "../metrics/own.ts";
+import type { DeviceFaults, Reason } from "./model.ts";
+import { NVME_DEVICE_ERRORS } from "./shared.ts";
+
+interface Fault {
+  readonly device: string;
+  readonly reason: Reason;
+}
+
+export class CollectorFaults implements DeviceFaults {
+  readonly #collector: string;
+  readonly #own: OwnMetrics;
+  readonly #log: Log;
+  readonly #faultLog: FaultLog;
+  /** Of the scrape before this one. */
+  #lasting = new Map<string, Fault>();
+  /** Of this scrape. */
+  #recorded = new Map<string, Fault>();
+
+  constructor(collector: string, own: OwnMetrics, log: Log, faultLog: FaultLog) {
+    this.#collector = collector;
+    this.#own = own;
+    // So that what an earlier run counted is shown from the first scrape on.
+    own.counter(NVME_DEVICE_ERRORS);
+    this.#log = log;
+    this.#faultLog = faultLog;
+  }
+
+  record(device: string, reason: Reason, detail: string): void {
+    const key = `nvme ${this.#collector} ${device} ${reason}`;
+    if (this.#recorded.has(key)) return;
+    this.#recorded.set(key, { device, reason });
+    this.#own.counter(NVME_DEVICE_ERRORS).inc({ collector: this.#collector, device, reason });
+    const fields = { ...this.#fields({ device, reason }), err: detail };
+    // A device without a page is told of once: there is no end to it that one could wait for.
+    if (reason === "unsupported_page") this.#log.info("an NVMe device does not have a page", fields);
+    else this.#faultLog.fail(key, "fault on an NVMe device", fields);
+  }
+
+  settle(): void {
+    for (const [key, fault] of this.#lasting) {
+      if (this.#recorded.has(key) || fault.reason === "unsupported_page") continue;
+      this.#faultLog.recover(key, "the fault on an NVMe device is over", this.#fields(fault));
+    }
+    this.#lasting = this.#recorded;
+    this.#recorded = new Map();
+  }
+
+  #fields({ device, reason }: Fault) {
+    // What concerns no device in particular, such as the listing, names none.
+    return { collector: this.#collector, device: device === "" ? undefined : device, reason };
+  }
+}
