@@ -196,9 +196,9 @@ export function configSchema(collectors: readonly string[]) {
           }),
         ),
         name: v.optional(
-          setting(v.pipe(v.string(), v.regex(/^[^/\0]+\.prom$/)), {
+          setting(v.pipe(v.string(), v.regex(/^[^./\0][^/\0]*\.prom$/)), {
             description: "Name of the file that the command textfile writes",
-            expected: 'a file name without "/" that ends in .prom',
+            expected: 'a file name that ends in .prom, without "/" and without a dot at its start',
             placeholder: "name",
           }),
           "plumbline.prom",
