@@ -24,11 +24,15 @@ const CANNOT_START = 1;
 /** How long running scrapes may go on after the service was told to stop. */
 const GRACE_MS = 5000;
 
-/** Serves what `open` opens; `reload` loads the configuration anew and throws where it is wrong. The exit code. */
+/**
+ * Serves what `open` opens; `reload` loads the configuration anew and throws where it is wrong. `announce` is told the
+ * addresses once they are open. The exit code.
+ */
 export async function run(
   loaded: Loaded,
   reload: () => Loaded,
   open: typeof openCollectors = openCollectors,
+  announce: (addresses: readonly string[]) => void = () => {},
 ): Promise<number> {
   const log = createLog(loaded.settings.log);
   let service: Service;
@@ -45,6 +49,7 @@ export async function run(
   process.on("unhandledRejection", (error) => {
     log.error("a fault that nobody handled; please report it", { err: reasonOf(error) });
   });
+  announce(service.addresses);
   await service.stopped;
   return STOPPED;
 }
@@ -117,6 +122,11 @@ class Service {
     this.#resolveStopped = resolve;
   }
 
+  /** As printed to the user. */
+  get addresses(): readonly string[] {
+    return this.#server?.addresses ?? [];
+  }
+
   /** Rejects where the new configuration is wrong; the old one then stays in force. */
   async reload(): Promise<void> {
     this.#manager.reloading();
@@ -186,7 +196,7 @@ class Service {
 }
 
 const FIXED: readonly (readonly [string, (settings: Settings) => unknown])[] = [
-  ["web.listen_address", ({ web }) => web.listenAddresses],
+  ["web.listen_addresses", ({ web }) => web.listenAddresses],
   ["web.config_file", ({ web }) => web.configFile],
   ["web.disable_exporter_metrics", ({ web }) => web.disableExporterMetrics],
   ["log.format", ({ log }) => log.format],

@@ -1,4 +1,5 @@
 /** `plumbline textfile`: one collection, written as a file for node_exporter's textfile collector. */
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { Loaded } from "../config/load.ts";
 import type { FileLock } from "../host/libc.ts";
@@ -32,6 +33,13 @@ export async function run(loaded: Loaded, open: Open = openCollectors): Promise<
   if (!isPromFileName(name)) {
     log.error(`--textfile.name must be a plain file name that ends in .prom, not "${name}"`);
     return WRONG_USAGE;
+  }
+  if (!statSync(directory, { throwIfNoEntry: false })?.isDirectory()) {
+    log.error("nothing was written: --textfile.directory is no directory", {
+      directory,
+      remedy: "create it, and let node_exporter read it with --collector.textfile.directory",
+    });
+    return NOT_WRITTEN;
   }
   const lock = await lockOf({ directory, name }, settings.scrape.timeoutMs, log);
   if (lock === undefined) return NOT_WRITTEN;
