@@ -87,7 +87,7 @@ function parseLine(line: string, families: OpenFamily[], format: ParsedFormat): 
     const family = last?.name === name ? last : open(families, name);
     if (family.samples.length > 0) throw new Error("metadata stands behind a sample");
     if (keyword === "HELP")
-      family.help = once(family.help, unescape(rest, format === "text" ? "\\n" : '\\n"'));
+      family.help = once(family.help, unescaped(rest, format === "text" ? "\\n" : '\\n"'));
     else if (keyword === "TYPE") family.type = once(family.type, rest);
     else if (format === "text") throw new Error("the text format has no UNIT");
     else family.unit = once(family.unit, rest);
@@ -128,7 +128,7 @@ function parseSample(line: string, format: ParsedFormat): ParsedSample {
       if (line[at] !== "=" || line[at + 1] !== '"') throw new Error(`label ${label} has no value`);
       const end = closingQuote(line, at + 2);
       if (Object.hasOwn(labels, label)) throw new Error(`label ${label} is there twice`);
-      labels[label] = unescape(line.slice(at + 2, end), '\\n"');
+      labels[label] = unescaped(line.slice(at + 2, end), '\\n"');
       at = end + 1;
       if (line[at] === ",") at++;
       else if (line[at] !== "}") throw new Error("the labels are not closed");
@@ -160,7 +160,7 @@ function closingQuote(line: string, from: number): number {
 }
 
 /** Undoes `\\`, and `\n` and `\"` where `allowed` names them; anything else behind a backslash is an error. */
-function unescape(text: string, allowed: string): string {
+function unescaped(text: string, allowed: string): string {
   return text.replace(/\\(.|$)/gsu, (_, escaped: string) => {
     if (escaped === "\\") return "\\";
     if (escaped === "n") return "\n";

@@ -2,24 +2,23 @@
 import { PEER_NAMES } from "../../src/metrics/peer-names.ts";
 import { find, PROMTOOL } from "./debian.ts";
 
-/** What promtool finds beside the names that are kept for drop-in's sake; empty where all is well. */
-export async function promtoolFindings(exposition: Uint8Array | string): Promise<readonly string[]> {
-  const known = new Set(PEER_NAMES.map(({ name, objection }) => `${name} ${objection}`));
-  return (await promtoolLines(exposition)).filter((line) => !known.has(line));
+export interface Verdict {
+  /** Lines that promtool printed and that no entry of PEER_NAMES explains; empty where all is well. */
+  readonly objections: readonly string[];
+  /** Names of PEER_NAMES that promtool objected to. */
+  readonly peerNames: readonly string[];
 }
 
-/** Each line that promtool prints about an exposition in the text format. */
-export async function promtoolLines(exposition: Uint8Array | string): Promise<readonly string[]> {
-  const promtool = Bun.spawn([find(PROMTOOL) ?? PROMTOOL.command, "check", "metrics"], {
+/** `exposition` in the text format. */
+export function checkMetrics(exposition: Uint8Array | string): Verdict {
+  const { exitCode, stdout, stderr } = Bun.spawnSync([find(PROMTOOL) ?? PROMTOOL.command, "check", "metrics"], {
     stdin: typeof exposition === "string" ? new TextEncoder().encode(exposition) : exposition,
-    stdout: "pipe",
-    stderr: "pipe",
   });
-  const [stdout, stderr, exitCode] = await Promise.all([
-    new Response(promtool.stdout).text(),
-    new Response(promtool.stderr).text(),
-    promtool.exited,
-  ]);
   const lines = `${stdout}${stderr}`.split("\n").filter((line) => line !== "");
-  return exitCode === 0 || lines.length > 0 ? lines : [`promtool ended with ${exitCode}`];
+  if (exitCode !== 0 && lines.length === 0) lines.push(`promtool ended with ${exitCode}`);
+  const known = new Map(PEER_NAMES.map(({ name, objection }) => [`${name} ${objection}`, name]));
+  return {
+    objections: lines.filter((line) => !known.has(line)),
+    peerNames: lines.flatMap((line) => known.get(line) ?? []),
+  };
 }
