@@ -8,7 +8,7 @@ export const ROOT = fileURLToPath(new URL("..", import.meta.url));
 export const ARCHITECTURES = ["x64", "arm64"] as const;
 export type Architecture = (typeof ARCHITECTURES)[number];
 
-/** The executable's entry, then the Worker entries: each is bundled at its own path, where `new URL()` looks for it. */
+/** The executable's entry, then the Worker entries, which keep their paths below src/ in the bundle. */
 const ENTRIES = ["src/main.ts", "src/nvme/device-worker.ts", "src/demo/nvme-worker.ts"];
 
 /** Compiles for `architecture` into `directory` (below the repository) and answers the executable's path. */
@@ -21,6 +21,7 @@ export async function build(architecture: Architecture, directory: string): Prom
     "--minify",
     "--bytecode",
     "--format=esm",
+    "--root=src",
     `--target=bun-linux-${architecture}`,
     // A binary that runs as root must not take settings or preloads from the directory it is started in.
     "--no-compile-autoload-dotenv",

@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import { createServer, type Server, type Socket } from "node:net";
 import * as v from "valibot";
+import { identifyController, identifyNamespace, smartPage } from "../../../src/demo/nvme-pages.ts";
 
 const HexSchema = v.pipe(v.string(), v.regex(/^([0-9a-f]{2})*$/i));
 
@@ -27,14 +28,17 @@ const ControllerSchema = v.strictObject({
   firmware: v.optional(v.string(), "1.0"),
   /** Identify Controller, bytes 3072 and on, in hexadecimal digits. */
   vendor: v.optional(HexSchema, ""),
-  /** Namespaces have the ids 1, 2, …; the size counts logical blocks. */
-  namespaces: v.array(v.strictObject({ blocks: v.number(), blockShift: v.number() })),
+  /** Their ids are 1, 2, … */
+  namespaces: v.array(
+    v.strictObject({ blocks: v.number(), usedBlocks: v.number(), blockSizeBytes: v.number() }),
+  ),
   /** By log identifier, written as `0xd0`. SMART (0x02) has a default, since Linux reads it when it connects. */
   logPages: v.optional(v.record(v.string(), LogPageSchema), {}),
 });
 
 export const TargetSchema = v.strictObject({ port: v.number(), controllers: v.array(ControllerSchema) });
 export type TargetConfig = v.InferInput<typeof TargetSchema>;
+export type LogPage = v.InferInput<typeof LogPageSchema>;
 type Controller = v.InferOutput<typeof ControllerSchema>;
 
 /** An admin command as it arrived, for tests that ask what a controller was asked. */
@@ -51,6 +55,8 @@ export interface ReceivedCommand {
 export interface Target {
   /** The admin commands received, in order; keep-alives and fabrics commands aside. */
   readonly received: readonly ReceivedCommand[];
+  /** From now on the controller answers so. */
+  setLogPage(serial: string, identifier: string, answer: LogPage): void;
   close(): void;
 }
 
@@ -68,7 +74,15 @@ export async function startTarget(input: TargetConfig): Promise<Target> {
     server.once("error", reject);
     server.listen(config.port, "127.0.0.1", resolve);
   });
-  return { received, close: () => server.close() };
+  return {
+    received,
+    setLogPage(serial, identifier, answer) {
+      const controller = config.controllers.find((candidate) => candidate.serial === serial);
+      if (controller === undefined) throw new Error(`no controller has the serial ${serial}`);
+      controller.logPages[identifier] = v.parse(LogPageSchema, answer);
+    },
+    close: () => server.close(),
+  };
 }
 
 /** What a host's admin queue and its I/O queues share: a controller, as one host sees it. */
@@ -98,6 +112,8 @@ const INVALID_OPCODE = 0x4001;
 const INVALID_FIELD = 0x4002;
 const INVALID_CONNECT_PARAMETERS = 0x4182;
 
+/** NVMe 1.4 */
+const VERSION = 0x10400;
 const QUEUE_ENTRIES = 32;
 const SQE_BYTES = 64;
 const COMMON_HEADER_BYTES = 8;
@@ -303,7 +319,7 @@ function text(bytes: Buffer): string {
   return bytes.toString("latin1").replace(/\0.*$/s, "");
 }
 
-/** NVMe 1.4; a controller is ready, or shut down, at once. */
+/** A controller is ready, or shut down, at once. */
 function register(session: Session, offset: number): bigint {
   const enabled = session.configuration & 1;
   const shutDown = (session.configuration >> 14) & 3;
@@ -311,7 +327,7 @@ function register(session: Session, offset: number): bigint {
     case REGISTER.capabilities: // queue entries − 1; queues contiguous; 7.5 s to get ready; NVM command set
       return BigInt(QUEUE_ENTRIES - 1) | (1n << 16n) | (15n << 24n) | (1n << 37n);
     case REGISTER.version:
-      return 0x10400n;
+      return BigInt(VERSION);
     case REGISTER.configuration:
       return BigInt(session.configuration);
     case REGISTER.status:
@@ -325,9 +341,9 @@ function identify(session: Session, nsid: number, structure: number): Buffer | u
   const { controller } = session;
   switch (structure) {
     case 0x00:
-      return identifyNamespace(controller, nsid);
+      return namespacePage(controller, nsid);
     case 0x01:
-      return identifyController(session);
+      return controllerPage(session);
     case 0x02:
       return activeNamespaces(controller, nsid);
     case 0x03:
@@ -337,20 +353,16 @@ function identify(session: Session, nsid: number, structure: number): Buffer | u
   }
 }
 
-/** Figure 251 of NVMe 1.4, and the fabrics fields of its section 5: what Linux insists on, and what the test sets. */
-function identifyController({ controller, id }: Session): Buffer {
-  const bytes = Buffer.alloc(4096);
-  bytes.writeUInt16LE(controller.vid, 0);
-  bytes.writeUInt16LE(controller.vid, 2);
-  bytes.write(controller.serial.padEnd(20), 4, 20, "latin1");
-  bytes.write(controller.model.padEnd(40), 24, 40, "latin1");
-  bytes.write(controller.firmware.padEnd(8), 64, 8, "latin1");
+/** What the test says of the controller, and what Linux insists on (NVMe 1.4, figure 251; fabrics 1.1, section 5). */
+function controllerPage({ controller, id }: Session): Buffer {
+  const { vid: vendorId, model, serial, firmware } = controller;
+  const bytes = Buffer.from(identifyController({ vendorId, model, serial, firmware }));
   bytes.writeUInt8(5, 77); // MDTS: 128 KiB
   bytes.writeUInt16LE(id, 78);
-  bytes.writeUInt32LE(0x10400, 80);
+  bytes.writeUInt32LE(VERSION, 80);
   bytes.writeUInt8(1, 111); // CNTRLTYPE: I/O controller
   bytes.writeUInt8(3, 259); // AERL
-  bytes.writeUInt16LE(10, 320); // KAS: keep-alive in seconds
+  bytes.writeUInt16LE(10, 320); // KAS: keep-alive in steps of 100 ms
   bytes.writeUInt8(0x66, 512); // SQES
   bytes.writeUInt8(0x44, 513); // CQES
   bytes.writeUInt16LE(QUEUE_ENTRIES, 514); // MAXCMD
@@ -364,13 +376,12 @@ function identifyController({ controller, id }: Session): Buffer {
   return bytes;
 }
 
-function identifyNamespace(controller: Controller, nsid: number): Buffer | undefined {
+function namespacePage(controller: Controller, nsid: number): Buffer | undefined {
   const namespace = controller.namespaces[nsid - 1];
   if (namespace === undefined) return undefined;
-  const bytes = Buffer.alloc(4096);
-  for (const offset of [0, 8, 16]) bytes.writeBigUInt64LE(BigInt(namespace.blocks), offset); // NSZE, NCAP, NUSE
-  bytes.writeUInt8(namespace.blockShift, 128 + 2); // LBA format 0
-  return bytes;
+  const { blocks, usedBlocks, blockSizeBytes: logicalBlockSizeBytes } = namespace;
+  const page = { sizeBlocks: BigInt(blocks), capacityBlocks: BigInt(blocks), usedBlocks: BigInt(usedBlocks) };
+  return Buffer.from(identifyNamespace({ ...page, logicalBlockSizeBytes }));
 }
 
 function activeNamespaces(controller: Controller, after: number): Buffer {
@@ -394,9 +405,11 @@ function namespaceDescriptors(controller: Controller, nsid: number): Buffer | un
   return bytes;
 }
 
-/** 27 °C, all spare blocks there, switched on once. */
-const DEFAULT_SMART = Buffer.alloc(512);
-DEFAULT_SMART.writeUInt16LE(300, 1);
-DEFAULT_SMART.writeUInt8(100, 3);
-DEFAULT_SMART.writeUInt8(10, 4);
-DEFAULT_SMART.writeUInt8(1, 112);
+const DEFAULT_SMART = Buffer.from(
+  smartPage({
+    temperatureKelvin: 300,
+    availableSparePercent: 100,
+    availableSpareThresholdPercent: 10,
+    powerCycles: 1n,
+  }),
+);
