@@ -88,10 +88,14 @@ function drives(): ControllerDescription[] {
       model: "Example Datacenter SSD 2TB",
       serial: "EX4K00000001",
       firmware: "EDA5402Q",
-      identity: { ...thresholds, totalCapacityBytes: 2_000_398_934_016n, unallocatedCapacityBytes: 0n },
+      identity: {
+        ...thresholds,
+        totalCapacityBytes: 2_000_398_934_016n,
+        unallocatedCapacityBytes: 200_037_457_920n,
+      },
       namespaces: [
         { name: "nvme4n1", nsid: 1, blocks: 390_703_445n, logicalBlockBytes: 4096, usedBlocks: 201_223_990n },
-        { name: "nvme4n2", nsid: 2, blocks: 97_675_861n, logicalBlockBytes: 4096, usedBlocks: 12_034n },
+        { name: "nvme4n2", nsid: 2, blocks: 48_837_931n, logicalBlockBytes: 4096, usedBlocks: 12_034n },
       ],
       smart: healthy,
       changes: work(320, 450),

@@ -1,0 +1,151 @@
+/** `plumbline demo` as a user runs it. */
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { COLLECTORS } from "../../src/scrape/sources.ts";
+import { withHost } from "../support/nvme-host.ts";
+import { ONE_EBS_VOLUME } from "../support/nvme-hosts.ts";
+
+const ROOT = join(import.meta.dir, "../..");
+
+/** Where the demos build their hosts. */
+const temporary = mkdtempSync(join(tmpdir(), "plumbline-test-"));
+const started: Bun.Subprocess[] = [];
+afterAll(async () => {
+  for (const demo of started) demo.kill("SIGKILL");
+  await Promise.all(started.map(({ exited }) => exited));
+  rmSync(temporary, { recursive: true });
+});
+
+function start(...flags: string[]) {
+  const demo = Bun.spawn([process.execPath, "src/main.ts", "demo", ...flags], {
+    cwd: ROOT,
+    env: { ...process.env, TMPDIR: temporary },
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  started.push(demo);
+  return demo;
+}
+
+async function runToEnd(...flags: string[]) {
+  const demo = start(...flags);
+  const [stdout, stderr, exitCode] = await Promise.all([
+    new Response(demo.stdout).text(),
+    new Response(demo.stderr).text(),
+    demo.exited,
+  ]);
+  return { stdout, stderr, exitCode };
+}
+
+/** What the demo prints up to the line that ends its welcome. */
+async function welcomeOf(demo: { readonly stdout: ReadableStream<Uint8Array> }): Promise<string> {
+  let text = "";
+  for await (const chunk of demo.stdout) {
+    text += new TextDecoder().decode(chunk);
+    if (text.includes("Ctrl-C ends it.")) return text;
+  }
+  throw new Error(`the demo ended and printed "${text}"`);
+}
+
+const familiesIn = (exposition: string) =>
+  new Set([...exposition.matchAll(/^# TYPE (\S+) /gm)].flatMap(([, name]) => name ?? []));
+
+const DOCUMENTED = [...new Set(COLLECTORS.flatMap(({ descriptors }) => descriptors.map(({ name }) => name)))];
+
+/** They say what happened between two readings, and `--once` makes one. */
+const NEEDS_TWO_READINGS = [
+  "ebs_collection_interval_seconds",
+  "ebs_instance_performance_exceeded_iops_percent",
+  "ebs_instance_performance_exceeded_throughput_percent",
+  "ebs_volume_iops_exceeded_check",
+  "ebs_volume_performance_exceeded_iops_percent",
+  "ebs_volume_performance_exceeded_throughput_percent",
+  "ebs_volume_throughput_exceeded_check",
+];
+
+describe("plumbline demo --once", () => {
+  test("prints every family that the collectors document, but for those that need two readings", async () => {
+    const { stdout, exitCode } = await runToEnd("--once");
+    expect(exitCode).toBe(0);
+    const families = familiesIn(stdout);
+    expect(DOCUMENTED.filter((name) => !families.has(name)).sort()).toEqual(NEEDS_TWO_READINGS);
+  });
+
+  test("takes a recorded host in the place of its own", async () => {
+    await withHost(ONE_EBS_VOLUME, async ({ sysfs, devfs }) => {
+      const { stdout, exitCode } = await runToEnd(
+        "--once",
+        `--path.sysfs=${sysfs}`,
+        `--path.devfs=${devfs}`,
+        "--node-name=node-a",
+      );
+      expect(exitCode).toBe(0);
+      const ofDevices = (text: string) =>
+        text.split("\n").filter((line) => /^(# (HELP|TYPE) )?(ebs|nvme)_/.test(line));
+      const golden = readFileSync(join(ROOT, "fixtures/golden/one-ebs-volume.prom"), "utf8");
+      expect(ofDevices(stdout)).toEqual(ofDevices(golden));
+    });
+  });
+
+  test("refuses half a recorded host", async () => {
+    const { stderr, exitCode } = await runToEnd("--once", "--path.sysfs=/nowhere");
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain("both --path.sysfs and --path.devfs");
+  });
+
+  test("says what is wrong with a recording", async () => {
+    await withHost(ONE_EBS_VOLUME, async ({ sysfs, devfs }) => {
+      writeFileSync(join(devfs, "nvme0"), '{"dev": "245:0", "answers": [{"opcode": "format"}]}');
+      const { stderr, exitCode } = await runToEnd("--once", `--path.sysfs=${sysfs}`, `--path.devfs=${devfs}`);
+      expect(exitCode).toBe(1);
+      expect(stderr).toContain(`${devfs}/nvme0: answers.0.opcode: `);
+    });
+  });
+
+  test("leaves nothing behind", async () => {
+    await runToEnd("--once");
+    expect(readdirSync(temporary)).toEqual([]);
+  });
+});
+
+describe("plumbline demo", () => {
+  test("says what to open, serves every family, moves, and takes its host away when it ends", async () => {
+    const demo = start("--web.listen-address=127.0.0.1:0");
+    const welcome = await welcomeOf(demo);
+    const url = /open\s+(http:\/\/\S+\/)/.exec(welcome)?.[1] ?? "";
+    expect(welcome).toContain(`curl -s ${url}metrics`);
+    expect(welcome).toContain(`targets: ["${new URL(url).host}"]`);
+    expect(welcome).toContain("nvme5");
+
+    const scrape = async () => await (await fetch(`${url}metrics`)).text();
+    const first = await scrape();
+    // A page is read at most once a second.
+    await Bun.sleep(1200);
+    const second = await scrape();
+    const families = familiesIn(second);
+    expect(DOCUMENTED.filter((name) => !families.has(name))).toEqual([]);
+    const readOps = (exposition: string) =>
+      Number(/^ebs_total_read_ops_total\{.*"nvme1n1".*\} (\d+)$/m.exec(exposition)?.[1]);
+    expect(readOps(second)).toBeGreaterThan(readOps(first));
+
+    expect(readdirSync(temporary)).toHaveLength(1);
+    demo.kill("SIGTERM");
+    expect(await demo.exited).toBe(0);
+    expect(readdirSync(temporary)).toEqual([]);
+  });
+
+  test("says so where its address is in use, and that another can be given", async () => {
+    const other = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response() });
+    try {
+      const address = `127.0.0.1:${other.port}`;
+      const { stderr, exitCode } = await runToEnd(`--web.listen-address=${address}`);
+      expect(exitCode).toBe(1);
+      expect(stderr).toContain(`cannot listen on ${address}: address already in use`);
+      expect(stderr).toContain("--web.listen-address");
+    } finally {
+      await other.stop();
+    }
+  });
+});
