@@ -1,7 +1,9 @@
 /** Bun's half of the seam. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { IDLE_TIMEOUT_S, type ListenAddress, MAX_BODY_BYTES, onHost, type ServePlain } from "./serve.ts";
+import { CLOCKS, type ListenAddress, MAX_BODY_BYTES, onHost, type ServePlain } from "./serve.ts";
 import { clearUnixSocket, setUnixSocketMode } from "./unix-socket.ts";
+
+const IDLE_TIMEOUT_S = CLOCKS.idleMs / 1000;
 
 /** bcrypt looks at no more than this; Bun would hash a longer password with SHA-512 first, as nobody else does. */
 const BCRYPT_BYTES = 72;
@@ -13,6 +15,8 @@ const BCRYPT_BYTES = 72;
 export const servePlain: ServePlain = async (address, handle) => {
   const common = {
     development: false,
+    // What Bun takes for granted outside of development: it hides an address that is in use.
+    reusePort: false,
     maxRequestBodySize: MAX_BODY_BYTES,
     // A scrape may take longer than a connection may idle, and Bun counts both with the one clock.
     async fetch(request: Request, server: Bun.Server<undefined>): Promise<Response> {
@@ -29,7 +33,9 @@ export const servePlain: ServePlain = async (address, handle) => {
     return { address, stop: (graceMs) => stop(server, graceMs) };
   }
   const { host, port } = address;
-  const server = await onHost(host, (hostname) => Bun.serve({ ...common, hostname, port, idleTimeout: IDLE_TIMEOUT_S }));
+  const server = await onHost(host, (hostname) =>
+    Bun.serve({ ...common, hostname, port, idleTimeout: IDLE_TIMEOUT_S }),
+  );
   const listening: ListenAddress = { kind: "tcp", host: host ?? server.hostname, port: server.port ?? port };
   return { address: listening, stop: (graceMs) => stop(server, graceMs) };
 };

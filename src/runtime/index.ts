@@ -4,7 +4,7 @@
  */
 import type { ServePlain, ServeTls } from "./serve.ts";
 
-export type { Handle, Listening, ListenAddress, ServePlain, ServeTls, TlsGate } from "./serve.ts";
+export type { Handle, ListenAddress, Listening, ServePlain, ServeTls, TlsGate } from "./serve.ts";
 export { errorCode } from "./serve.ts";
 
 export const name: "bun" | "deno" = "Deno" in globalThis ? "deno" : "bun";

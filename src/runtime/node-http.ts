@@ -5,11 +5,11 @@
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createNetServer, type Server, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from "node:tls";
+import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from "node:tls";
 import {
+  CLOCKS,
+  type Clocks,
   type Handle,
-  HEAD_TIMEOUT_MS,
-  IDLE_TIMEOUT_S,
   type ListenAddress,
   type Listening,
   MAX_BODY_BYTES,
@@ -19,8 +19,14 @@ import {
 } from "./serve.ts";
 import { clearUnixSocket, setUnixSocketMode } from "./unix-socket.ts";
 
-export async function serveNode(address: ListenAddress, handle: Handle, gate?: TlsGate): Promise<Listening> {
-  const connections = new Connections();
+/** Rejects with the error of the system call where the address cannot be had. */
+export async function serveNode(
+  address: ListenAddress,
+  handle: Handle,
+  gate?: TlsGate,
+  clocks: Clocks = CLOCKS,
+): Promise<Listening> {
+  const connections = new Connections(clocks);
   const http = createHttpServer({ maxHeaderSize: MAX_HEAD_BYTES, keepAlive: false }, (incoming, outgoing) => {
     void answer(incoming, outgoing, handle, connections);
   });
@@ -33,7 +39,10 @@ export async function serveNode(address: ListenAddress, handle: Handle, gate?: T
     connections.add(socket);
     http.emit("connection", socket);
   };
-  const server = createNetServer({ noDelay: true }, gate === undefined ? accept : withTls(gate, accept));
+  const server = createNetServer(
+    { noDelay: true },
+    gate === undefined ? accept : withTls(gate, clocks, accept),
+  );
   server.on("error", () => {}); // of a single accept: that connection is lost, the others are not
   const listening = await listen(server, address);
   return { address: listening, stop: (graceMs) => stop(server, connections, graceMs) };
@@ -42,10 +51,15 @@ export async function serveNode(address: ListenAddress, handle: Handle, gate?: T
 /** The connections that are open, each with the time at which it is closed if it does not ask for anything. */
 class Connections {
   readonly #open = new Map<Socket, { timer: ReturnType<typeof setTimeout>; running: boolean }>();
+  readonly #clocks: Clocks;
   #stopping = false;
 
+  constructor(clocks: Clocks) {
+    this.#clocks = clocks;
+  }
+
   add(socket: Socket): void {
-    const timer = setTimeout(() => socket.destroy(), HEAD_TIMEOUT_MS);
+    const timer = setTimeout(() => socket.destroy(), this.#clocks.headMs);
     this.#open.set(socket, { timer, running: false });
     socket.on("error", () => socket.destroy());
     socket.once("close", () => {
@@ -67,7 +81,7 @@ class Connections {
     if (connection === undefined) return;
     clearTimeout(connection.timer);
     connection.running = false;
-    connection.timer = setTimeout(() => socket.destroy(), IDLE_TIMEOUT_S * 1000);
+    connection.timer = setTimeout(() => socket.destroy(), this.#clocks.idleMs);
     if (this.#stopping) socket.end();
   }
 
@@ -89,24 +103,28 @@ class Connections {
   }
 }
 
-function withTls(gate: TlsGate, accept: (socket: TLSSocket) => void): (socket: Socket) => void {
+function withTls(
+  gate: TlsGate,
+  clocks: Clocks,
+  accept: (socket: TLSSocket) => void,
+): (socket: Socket) => void {
   let options = gate.options();
-  let tls = handshakes(gate, accept);
+  let tls = handshakes(gate, clocks, accept);
   return (socket) => {
     socket.on("error", () => socket.destroy());
     // A new server, and not setSecureContext: that one would leave requestCert and the old session tickets in force.
     if (gate.options() !== options) {
       options = gate.options();
-      tls = handshakes(gate, accept);
+      tls = handshakes(gate, clocks, accept);
     }
     tls.emit("connection", socket);
   };
 }
 
 /** A TLS server that listens nowhere: connections are handed to it. */
-function handshakes(gate: TlsGate, accept: (socket: TLSSocket) => void): TlsServer {
+function handshakes(gate: TlsGate, clocks: Clocks, accept: (socket: TLSSocket) => void): TlsServer {
   // Whom to let in is decided after the handshake, where all five client_auth_type values can be told apart.
-  const policy = { rejectUnauthorized: false, handshakeTimeout: HEAD_TIMEOUT_MS };
+  const policy = { rejectUnauthorized: false, handshakeTimeout: clocks.headMs };
   const tls = createTlsServer({ ...gate.options(), ...policy }, (socket) => {
     const reason = gate.refuse(socket);
     if (reason === undefined) return accept(socket);
@@ -164,8 +182,7 @@ async function answer(
     if (!outgoing.writableFinished) gone.abort();
     connections.end(socket);
   });
-  const request = toRequest(incoming, gone.signal);
-  const response = request === undefined ? NOT_A_REQUEST() : await handle(request);
+  const response = await responseTo(incoming, gone.signal, handle);
   const body = new Uint8Array(await response.arrayBuffer());
   if (outgoing.destroyed) return;
   for (const [name, value] of response.headers) outgoing.setHeader(name, value);
@@ -176,8 +193,16 @@ async function answer(
   outgoing.end(incoming.method === "HEAD" ? undefined : body);
 }
 
-const NOT_A_REQUEST = () =>
-  new Response("bad request\n", { status: 400, headers: { "content-type": "text/plain; charset=utf-8" } });
+function responseTo(
+  incoming: IncomingMessage,
+  signal: AbortSignal,
+  handle: Handle,
+): Response | Promise<Response> {
+  if (Number(incoming.headers["content-length"] ?? 0) > MAX_BODY_BYTES)
+    return new Response(null, { status: 413, headers: { connection: "close" } });
+  const request = toRequest(incoming, signal);
+  return request === undefined ? new Response(null, { status: 400 }) : handle(request);
+}
 
 /** The body is read and forgotten, so that the next request on the connection is found; too long a one ends it. */
 function limitBody(incoming: IncomingMessage, outgoing: ServerResponse): void {

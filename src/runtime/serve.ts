@@ -39,10 +39,15 @@ export type ServeTls = (address: ListenAddress, handle: Handle, gate: TlsGate) =
 export const MAX_HEAD_BYTES = 16 * 1024;
 /** No request to an exporter has a body that matters. */
 export const MAX_BODY_BYTES = 64 * 1024;
-/** From the connection to the end of the handshake, and from there to the end of the request's head. */
-export const HEAD_TIMEOUT_MS = 10_000;
-/** Between two requests; longer than most scrape intervals, and Bun.serve can do 255 s at most. */
-export const IDLE_TIMEOUT_S = 240;
+export interface Clocks {
+  /** From the connection to the end of the handshake, and from there to the end of the request's head. */
+  readonly headMs: number;
+  /** Between two requests. */
+  readonly idleMs: number;
+}
+
+/** Idle longer than most scrape intervals; Bun.serve can do 255 s at most, and 10 s for the head. */
+export const CLOCKS: Clocks = { headMs: 10_000, idleMs: 240_000 };
 /** Whoever may write to the socket may ask: its owner and its group. */
 export const UNIX_SOCKET_MODE = 0o660;
 
@@ -55,7 +60,10 @@ export function errorCode(error: unknown): string | undefined {
 }
 
 /** Tries `listen` with the host, or where none is named with all addresses, in IPv6 if the host has it. */
-export async function onHost<T>(host: string | undefined, listen: (host: string) => T | Promise<T>): Promise<T> {
+export async function onHost<T>(
+  host: string | undefined,
+  listen: (host: string) => T | Promise<T>,
+): Promise<T> {
   if (host !== undefined) return listen(host);
   const [dualStack, onlyV4] = WILDCARDS;
   try {

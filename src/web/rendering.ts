@@ -13,8 +13,6 @@ import type { ScrapeResult } from "../scrape/scraper.ts";
 
 /** Of zlib's levels the one that costs least for what it saves; the measurement is in test/bench/web.ts. */
 const GZIP_LEVEL = 1;
-/** What fits into one packet anyway is not compressed. */
-const GZIP_FROM_BYTES = 1024;
 
 const compress = promisify(gzip);
 
@@ -62,11 +60,10 @@ export class Rendering {
     });
   }
 
-  /** Undefined where compressing is not worth it. */
-  async gzip(format: Format): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    const plain = await this.plain(format);
-    if (plain.byteLength < GZIP_FROM_BYTES) return undefined;
-    return once(this.#gzip, format, async () => new Uint8Array(await compress(plain, { level: GZIP_LEVEL })));
+  gzip(format: Format): Promise<Uint8Array<ArrayBuffer>> {
+    return once(this.#gzip, format, async () => {
+      return new Uint8Array(await compress(await this.plain(format), { level: GZIP_LEVEL }));
+    });
   }
 
   #tellDuplicates({ dropped, duplicates }: Exposition): void {

@@ -69,9 +69,7 @@ async function scrape(request: Request, parts: ScrapeParts, renderings: Renderin
   const rendering = renderings.of(result);
   const format = negotiate(request.headers.get("accept"));
   const headers = { "content-type": CONTENT_TYPE[format], vary: "Accept, Accept-Encoding" };
-  const zipped = acceptsGzip(request.headers.get("accept-encoding"))
-    ? await rendering.gzip(format)
-    : undefined;
-  if (zipped === undefined) return new Response(await rendering.plain(format), { headers });
-  return new Response(zipped, { headers: { ...headers, "content-encoding": "gzip" } });
+  if (!acceptsGzip(request.headers.get("accept-encoding")))
+    return new Response(await rendering.plain(format), { headers });
+  return new Response(await rendering.gzip(format), { headers: { ...headers, "content-encoding": "gzip" } });
 }
