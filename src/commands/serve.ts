@@ -7,7 +7,7 @@ import { systemdEnvironment } from "../config/systemd.ts";
 import { type ServiceManager, serviceManager } from "../host/service-manager.ts";
 import { reasonOf } from "../host/system-error.ts";
 import { type AdjustableLog, createLog } from "../log/create.ts";
-import { OwnMetrics } from "../metrics/own.ts";
+import { type BuildInfo, OwnMetrics } from "../metrics/own.ts";
 import {
   CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP_SECONDS,
   CONFIG_LAST_RELOAD_SUCCESSFUL,
@@ -16,8 +16,10 @@ import { name as runtime, version as runtimeVersion } from "../runtime/index.ts"
 import { LiveCollectors } from "../scrape/live-collectors.ts";
 import { openCollectors } from "../scrape/sources.ts";
 import { REVISION, VERSION } from "../version.ts";
-import { createApp } from "../web/app.ts";
+import { type App, createApp } from "../web/app.ts";
 import { listen, type WebServer } from "../web/server.ts";
+
+const BUILD: BuildInfo = { version: VERSION, revision: REVISION, runtime, runtimeVersion };
 
 const STOPPED = 0;
 const CANNOT_START = 1;
@@ -35,23 +37,21 @@ export async function run(
   announce: (addresses: readonly string[]) => void = () => {},
 ): Promise<number> {
   const log = createLog(loaded.settings.log);
-  let service: Service;
+  process.on("unhandledRejection", (error) => {
+    log.error("a fault that nobody handled; please report it", { err: reasonOf(error) });
+  });
   try {
-    service = await Service.start(loaded, reload, log, open);
+    const service = new Service(loaded, reload, log, open);
+    process.on("SIGHUP", () => void service.reload().catch(() => {}));
+    for (const signal of ["SIGTERM", "SIGINT"] as const)
+      process.on(signal, () => service.stop(`received ${signal}`));
+    announce(await service.start(loaded.warnings));
+    await service.stopped;
+    return STOPPED;
   } catch (error) {
     log.error("cannot start", { err: reasonOf(error) });
     return CANNOT_START;
   }
-  process.on("SIGHUP", () => void service.reload().catch(() => {}));
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    process.on(signal, () => service.stop(`received ${signal}`));
-  }
-  process.on("unhandledRejection", (error) => {
-    log.error("a fault that nobody handled; please report it", { err: reasonOf(error) });
-  });
-  announce(service.addresses);
-  await service.stopped;
-  return STOPPED;
 }
 
 class Service {
@@ -60,76 +60,45 @@ class Service {
   readonly #load: () => Loaded;
   readonly #own: OwnMetrics;
   readonly #collectors: LiveCollectors;
-  readonly #manager: ServiceManager;
   readonly #resolveStopped: () => void;
   #settings: Settings;
+  #manager: ServiceManager | undefined;
   #server: WebServer | undefined;
   #stopping = false;
 
-  static async start(
-    loaded: Loaded,
-    load: () => Loaded,
-    log: AdjustableLog,
-    open: typeof openCollectors,
-  ): Promise<Service> {
-    const { settings } = loaded;
-    const build = { version: VERSION, revision: REVISION, runtime, runtimeVersion };
-    const own = new OwnMetrics(build, { processMetrics: !settings.web.disableExporterMetrics });
-    for (const warning of loaded.warnings) log.warn(warning);
-    const manager = await serviceManager(
-      systemdEnvironment(environment(), process.pid),
-      settings.path.procfs,
-      log,
-    );
-    const collectors = new LiveCollectors(settings, own, log, open);
-    const service = new Service(settings, load, log, own, collectors, manager);
-    const app = createApp({
-      settings: () => service.#settings,
-      scraper: () => collectors.scraper,
-      own,
-      log,
-      readiness: () => ({ ready: collectors.ready, waitingFor: [...collectors.scraper.neverRan()] }),
-      reload: () => service.reload(),
-      quit: () => service.stop("asked to quit over HTTP"),
-      build,
-    });
-    try {
-      service.#server = await listen(app, settings.web, log);
-    } catch (error) {
-      collectors.close();
-      throw error;
-    }
-    service.#started(service.#server.addresses);
-    return service;
-  }
-
-  private constructor(
-    settings: Settings,
-    load: () => Loaded,
-    log: AdjustableLog,
-    own: OwnMetrics,
-    collectors: LiveCollectors,
-    manager: ServiceManager,
-  ) {
+  /** Throws where a collector cannot be opened. */
+  constructor({ settings }: Loaded, load: () => Loaded, log: AdjustableLog, open: typeof openCollectors) {
     this.#settings = settings;
     this.#load = load;
     this.#log = log;
-    this.#own = own;
-    this.#collectors = collectors;
-    this.#manager = manager;
+    this.#own = new OwnMetrics(BUILD, { processMetrics: !settings.web.disableExporterMetrics });
+    this.#collectors = new LiveCollectors(settings, this.#own, log, open);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.stopped = promise;
     this.#resolveStopped = resolve;
   }
 
-  /** As printed to the user. */
-  get addresses(): readonly string[] {
-    return this.#server?.addresses ?? [];
+  /** The addresses at which it serves. Rejects where one cannot be had. */
+  async start(warnings: readonly string[]): Promise<readonly string[]> {
+    for (const warning of warnings) this.#log.warn(warning);
+    const systemd = systemdEnvironment(environment(), process.pid);
+    this.#manager = await serviceManager(systemd, this.#settings.path.procfs, this.#log);
+    this.#loaded(true);
+    try {
+      this.#server = await listen(this.#app(), this.#settings.web, this.#log);
+    } catch (error) {
+      this.#collectors.close();
+      throw error;
+    }
+    for (const address of this.#server.addresses) this.#log.info("listening", { address });
+    this.#manager.ready();
+    this.#collectFirst();
+    return this.#server.addresses;
   }
 
   /** Rejects where the new configuration is wrong; the old one then stays in force. */
   async reload(): Promise<void> {
-    this.#manager.reloading();
+    this.#manager?.reloading();
     try {
       const { settings, warnings } = this.#load();
       const collectors = this.#collectors.replace(settings);
@@ -137,15 +106,15 @@ class Service {
       this.#warnOfFixed(settings);
       this.#settings = settings;
       this.#log.setLevel(settings.log.level);
-      this.#reloaded(true);
+      this.#loaded(true);
       this.#log.info("configuration reloaded", { collectors });
       if (collectors === "replaced") this.#collectFirst();
     } catch (error) {
-      this.#reloaded(false);
+      this.#loaded(false);
       this.#log.error("configuration not reloaded; the old one stays in force", { err: reasonOf(error) });
       throw error;
     } finally {
-      this.#manager.ready();
+      this.#manager?.ready();
     }
   }
 
@@ -154,7 +123,7 @@ class Service {
     if (this.#stopping) return;
     this.#stopping = true;
     this.#log.info("stopping", { reason: why });
-    this.#manager.stopping();
+    this.#manager?.stopping();
     void this.#close().finally(this.#resolveStopped);
   }
 
@@ -163,11 +132,18 @@ class Service {
     this.#collectors.close();
   }
 
-  #started(addresses: readonly string[]): void {
-    this.#reloaded(true);
-    for (const address of addresses) this.#log.info("listening", { address });
-    this.#manager.ready();
-    this.#collectFirst();
+  #app(): App {
+    const collectors = this.#collectors;
+    return createApp({
+      settings: () => this.#settings,
+      scraper: () => collectors.scraper,
+      own: this.#own,
+      log: this.#log,
+      readiness: () => ({ ready: collectors.ready, waitingFor: collectors.scraper.neverRan() }),
+      reload: () => this.reload(),
+      quit: () => this.stop("asked to quit over HTTP"),
+      build: BUILD,
+    });
   }
 
   #collectFirst(): void {
@@ -181,7 +157,7 @@ class Service {
     void this.#collectors.collectOnce();
   }
 
-  #reloaded(successful: boolean): void {
+  #loaded(successful: boolean): void {
     this.#own.gauge(CONFIG_LAST_RELOAD_SUCCESSFUL).set(successful ? 1 : 0);
     if (successful) this.#own.gauge(CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP_SECONDS).set(Date.now() / 1000);
   }

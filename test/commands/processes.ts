@@ -47,7 +47,7 @@ export function watch(
       for (;;) {
         const match = pattern.exec(text);
         if (match !== null) return match[1] ?? match[0];
-        if (child.exitCode !== null || performance.now() > deadline)
+        if (child.exitCode !== null || child.signalCode !== null || performance.now() > deadline)
           throw new Error(`no line ${pattern} in:\n${text}`);
         await Bun.sleep(5);
       }
