@@ -25,12 +25,12 @@ function members(event: Event): [string, unknown][] {
   return [["ts", event.time.toISOString()], ["level", event.level], ["msg", event.message], ...fields];
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not reach a terminal
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
+/** Control characters, which must not reach a terminal, and what some readers take for the end of a line. */
+const CONTROL = /[\p{Cc}\u2028\u2029]/gu;
 
 /** Quoted where github.com/go-logfmt/logfmt quotes (blank, control character, `=`, `"`), so that its readers agree. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: as above
-const NEEDS_QUOTES = /[\u0000-\u0020="\u007f-\u009f\u2028\u2029\ufffd]|^null$/;
+const NEEDS_QUOTES = /[\p{Cc}\u2028\u2029\ufffd ="]|^null$/u;
+const NO_KEY = /[\p{Cc}\u2028\u2029\ufffd ="]/gu;
 
 function logfmtValue(value: unknown): string {
   const text = String(value).toWellFormed();
@@ -38,7 +38,7 @@ function logfmtValue(value: unknown): string {
 }
 
 function logfmtKey(key: string): string {
-  return key.replace(new RegExp(NEEDS_QUOTES.source, "g"), "_");
+  return key.replace(NO_KEY, "_");
 }
 
 function jsonValue(value: unknown): string {
