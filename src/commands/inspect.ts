@@ -4,11 +4,13 @@ import { realpathSync } from "node:fs";
 import { basename } from "node:path";
 import type { Loaded } from "../config/load.ts";
 import { createLog } from "../log/create.ts";
+import { writeStandardError } from "../log/standard-error.ts";
 import type { ScrapeContext } from "../metrics/collector.ts";
 import { type Inspection, inspect } from "../nvme/inspection.ts";
 import { inspectionDump, inspectionTable } from "../nvme/inspection-table.ts";
 import type { Controller, Devices, Reason } from "../nvme/model.ts";
 import { type NvmeSeams, openDevices } from "../nvme/source.ts";
+import { print } from "./print.ts";
 
 export interface InspectOptions {
   readonly output: "table" | "json";
@@ -37,8 +39,8 @@ export async function run(
       signal: AbortSignal.timeout(timeoutMs),
       deadline: performance.now() + timeoutMs,
     });
-    process.stdout.write(report.standardOutput);
-    process.stderr.write(report.standardError);
+    print(report.standardOutput);
+    writeStandardError(report.standardError);
     return report.code;
   } finally {
     close();

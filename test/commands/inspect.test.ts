@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type InspectOptions, inspectNvme } from "../../src/commands/inspect.ts";
+import { ebsVolume as simulatedEbsVolume } from "../../src/demo/nvme-devices.ts";
 import { identifyController, identifyNamespace, smartPage } from "../../src/demo/nvme-pages.ts";
 import {
   controllerOf,
@@ -13,7 +14,8 @@ import {
   scrapeContext,
   unlistableDevices,
 } from "../support/nvme-devices.ts";
-import { ebsVolumePage, instanceStoreVolumePages } from "../support/nvme-volumes.ts";
+import { SimulatedHost, scrapeOf } from "../support/nvme-simulated-host.ts";
+import { EBS_COUNTERS, ebsVolumePage, instanceStoreVolumePages } from "../support/nvme-volumes.ts";
 
 const TABLE: InspectOptions = { output: "table", raw: false };
 
@@ -214,4 +216,30 @@ describe("the device", () => {
       standardError: "plumbline: cannot read /sys/class/nvme: EACCES\n",
     });
   });
+});
+
+test("a simulated device is read through the real Workers, each page once and with reading commands only", async () => {
+  const host = new SimulatedHost([
+    simulatedEbsVolume({
+      name: "nvme1",
+      serial: "vol0123456789abcdef0",
+      mapping: "/dev/sdf",
+      sizeBytes: 107374182400n,
+      counters: EBS_COUNTERS,
+    }),
+  ]);
+  try {
+    const devices = host.devices();
+    const { code, standardOutput } = await inspectNvme(devices, "/dev/nvme1n1", TABLE, scrapeOf(10_000));
+    expect(code).toBe(0);
+    expect(standardOutput).toContain("Read latency, 60,329 operations");
+    expect(host.commands().map(({ opcode, cdw10 }) => [opcode, cdw10])).toEqual([
+      [2, 0x007f0002],
+      [6, 1],
+      [6, 0],
+      [2, 0x03ff00d0],
+    ]);
+  } finally {
+    host.close();
+  }
 });
