@@ -1,0 +1,137 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { constants, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { errnoName, flockExclusive, LibcError, libc, notifySystemd } from "../../src/host/libc.ts";
+import { openLibrary } from "../../src/runtime/ffi.ts";
+
+let directory = "";
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), "plumbline-libc-"));
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+describe("calls", () => {
+  test("a failed call answers the negated errno", () => {
+    expect(libc().open(join(directory, "missing"), constants.O_RDONLY)).toBe(-2);
+    expect(libc().close(987_654)).toBe(-9);
+    expect(libc().stat(987_654)).toBe(-9);
+    expect(libc().ioctl(987_654, 0n, new Uint8Array(8))).toBe(-9);
+  });
+
+  test("/dev/null is the character device 1:3", () => {
+    const fd = libc().open("/dev/null", constants.O_RDONLY);
+    expect(libc().stat(fd)).toMatchObject({ isCharacterDevice: true, isRegularFile: false, device: "1:3" });
+    expect(libc().close(fd)).toBe(0);
+  });
+
+  test("a regular file has its size and its owner", () => {
+    const path = join(directory, "file");
+    writeFileSync(path, "12345");
+    const fd = libc().open(path, constants.O_RDONLY);
+    const { uid } = statSync(path);
+    expect(libc().stat(fd)).toEqual({
+      isCharacterDevice: false,
+      isRegularFile: true,
+      device: "0:0",
+      uid,
+      sizeBytes: 5n,
+    });
+    libc().close(fd);
+  });
+
+  test("a path with a NUL is refused, not cut", () => {
+    expect(() => libc().open("/dev/null\0/x", constants.O_RDONLY)).toThrow(LibcError);
+  });
+
+  test("an errno has its name, whatever its sign", () => {
+    expect([13, -13, 2, 25].map(errnoName)).toEqual(["EACCES", "EACCES", "ENOENT", "ENOTTY"]);
+    expect(errnoName(4711)).toBe("errno 4711");
+  });
+});
+
+describe("the lock of a file", () => {
+  test("is had by one, then by the next, and its file is its owner's alone", () => {
+    const path = join(directory, "lock");
+    const lock = flockExclusive(path);
+    if (lock === "locked") throw new Error("nobody else can have it");
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(flockExclusive(path)).toBe("locked");
+    lock.unlock();
+    const next = flockExclusive(path);
+    expect(next).not.toBe("locked");
+    if (next !== "locked") next.unlock();
+  });
+
+  test("is held against another process, and is free when that one is killed", async () => {
+    const path = join(directory, "shared-lock");
+    const module = join(import.meta.dir, "../../src/host/libc.ts");
+    const script = `
+      const { flockExclusive } = await import(${JSON.stringify(module)});
+      console.log(typeof flockExclusive(${JSON.stringify(path)}));
+      setInterval(() => {}, 1000);`;
+    const holder = spawn(process.execPath, ["-e", script], { stdio: ["ignore", "pipe", "inherit"] });
+    try {
+      const [line] = await once(holder.stdout, "data");
+      expect(String(line)).toBe("object\n");
+      expect(flockExclusive(path)).toBe("locked");
+    } finally {
+      const ended = once(holder, "exit");
+      holder.kill("SIGKILL");
+      await ended;
+    }
+    const lock = flockExclusive(path);
+    expect(lock).not.toBe("locked");
+    if (lock !== "locked") lock.unlock();
+  });
+
+  test("cannot be had in a directory that is missing, or through a symbolic link", () => {
+    expect(() => flockExclusive(join(directory, "missing/lock"))).toThrow("ENOENT");
+    symlinkSync(join(directory, "target"), join(directory, "link"));
+    expect(() => flockExclusive(join(directory, "link"))).toThrow("ELOOP");
+  });
+});
+
+describe("a word to systemd", () => {
+  const { socket, bind, recv, close } = openLibrary("libc.so.6", {
+    socket: { args: ["i32", "i32", "i32"], returns: "i32" },
+    bind: { args: ["i32", "bytes", "u32"], returns: "i32" },
+    recv: { args: ["i32", "bytes", "u64", "i32"], returns: "i64" },
+    close: { args: ["i32"], returns: "i32" },
+  });
+  const AF_UNIX = 1;
+  const SOCK_DGRAM = 2;
+  const MSG_DONTWAIT = 0x40;
+
+  /** Receives one datagram, as systemd does; no JavaScript runtime has sockets for it. */
+  function receive(sunPath: string, send: () => void): string {
+    const receiver = socket(AF_UNIX, SOCK_DGRAM, 0);
+    try {
+      const address = new TextEncoder().encode(`\x01\0${sunPath}`);
+      expect(bind(receiver, address, address.length)).toBe(0);
+      send();
+      const buffer = new Uint8Array(4096);
+      const length = Number(recv(receiver, buffer, 4096n, MSG_DONTWAIT));
+      return new TextDecoder().decode(buffer.subarray(0, Math.max(0, length)));
+    } finally {
+      close(receiver);
+    }
+  }
+
+  test("reaches a socket in the file system and an abstract one", () => {
+    const path = join(directory, "notify");
+    expect(receive(path, () => notifySystemd(path, "READY=1\nSTATUS=up"))).toBe("READY=1\nSTATUS=up");
+    const name = `plumbline-test-${process.pid}`;
+    expect(receive(`\0${name}`, () => notifySystemd(`@${name}`, "STOPPING=1"))).toBe("STOPPING=1");
+  });
+
+  test("fails with a sentence where nobody listens, or the address is none", () => {
+    const missing = join(directory, "nobody");
+    expect(() => notifySystemd(missing, "READY=1")).toThrow(`cannot notify systemd at ${missing}: ENOENT`);
+    for (const address of ["", "@", "relative", `/${"x".repeat(108)}`]) {
+      expect(() => notifySystemd(address, "READY=1")).toThrow("is neither an absolute path nor");
+    }
+  });
+});
