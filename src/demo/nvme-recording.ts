@@ -3,6 +3,7 @@
  * host, in place of the character device. It is JSON, so that a host is a directory {sys/, dev/} that can be looked
  * at, copied and replayed.
  */
+import { Buffer } from "node:buffer";
 import * as v from "valibot";
 
 const Count = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -36,14 +37,26 @@ const ChangeSchema = v.variant("kind", [
   v.strictObject({ kind: v.literal("steps"), ...field, by: Count, pulse: PulseSchema }),
 ]);
 
-const Hex = v.pipe(v.string(), v.regex(/^([0-9a-f]{2})+$/, "must be pairs of lower-case hexadecimal digits"));
+const Hexadecimal = v.pipe(
+  v.string(),
+  v.regex(/^([0-9a-f]{2})+$/, "must be pairs of lower-case hexadecimal digits"),
+  v.transform((digits) => new Uint8Array(Buffer.from(digits, "hex"))),
+);
 
-/** All that is not zero of a page: hexadecimal bytes by their offset. */
-const PageSchema = v.strictObject({
-  length: v.pipe(Count, v.maxValue(4096)),
-  stretches: v.array(v.strictObject({ at: Count, hex: Hex })),
-  changes: v.optional(v.array(ChangeSchema), []),
-});
+/** All that is not zero of a page. */
+const PageSchema = v.pipe(
+  v.strictObject({
+    length: v.pipe(Count, v.maxValue(4096)),
+    stretches: v.array(v.strictObject({ at: Count, bytes: Hexadecimal })),
+    changes: v.optional(v.array(ChangeSchema), []),
+  }),
+  v.check(
+    ({ length, stretches, changes }) =>
+      stretches.every(({ at, bytes }) => at + bytes.length <= length) &&
+      changes.every(({ at, bytes }) => at + bytes <= length),
+    "has a stretch or a change beyond its length",
+  ),
+);
 
 const ReplySchema = v.variant("kind", [
   v.strictObject({ kind: v.literal("page"), page: PageSchema }),
@@ -81,6 +94,7 @@ export type Recording = v.InferOutput<typeof RecordingSchema>;
 export type RecordingInput = v.InferInput<typeof RecordingSchema>;
 export type RecordedAnswer = v.InferInput<typeof AnswerSchema>;
 export type RecordedPage = v.InferInput<typeof PageSchema>;
+export type ReplayablePage = v.InferOutput<typeof PageSchema>;
 export type Change = v.InferInput<typeof ChangeSchema>;
 export type Pulse = v.InferInput<typeof PulseSchema>;
 
@@ -101,19 +115,17 @@ export function recordPage(page: Uint8Array, changes: Change[] = []): RecordedPa
     if (page[start] === 0) continue;
     let end = start + 1;
     for (let i = end; i < page.length && i - end < GAP; i++) if (page[i] !== 0) end = i + 1;
-    stretches.push({ at: start, hex: hex(page.subarray(start, end)) });
+    stretches.push({ at: start, bytes: Buffer.from(page.subarray(start, end)).toString("hex") });
     start = end;
   }
   return { length: page.length, stretches, ...(changes.length > 0 && { changes }) };
 }
 
-/** Writes the page as it is `elapsedSeconds` after the start of its changes. */
-export function replayPage(recorded: RecordedPage, elapsedSeconds: number, page: Uint8Array): void {
+/** Writes the page as it is `elapsedSeconds` after the start of its changes; `page` is at least as long. */
+export function replayPage(recorded: ReplayablePage, elapsedSeconds: number, page: Uint8Array): void {
   page.fill(0);
-  for (const { at, hex } of recorded.stretches) {
-    for (let i = 0; i < hex.length / 2; i++) page[at + i] = Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16);
-  }
-  for (const change of recorded.changes ?? []) {
+  for (const { at, bytes } of recorded.stretches) page.set(bytes, at);
+  for (const change of recorded.changes) {
     const before = readUnsigned(page, change.at, change.bytes);
     writeUnsigned(page, change.at, change.bytes, before + increase(change, elapsedSeconds));
   }
@@ -161,8 +173,4 @@ function writeUnsigned(page: Uint8Array, at: number, bytes: number, value: bigin
     page[at + i] = Number(rest & 0xffn);
     rest >>= 8n;
   }
-}
-
-function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,6 +1,17 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import * as answers from "../../src/demo/nvme-answers.ts";
 import { type Change, parseRecording, recordPage, replayPage } from "../../src/demo/nvme-recording.ts";
+
+/** Through the file, as a simulated device shows it. */
+function replay(recorded: Uint8Array, seconds = 0, changes: Change[] = []): Uint8Array {
+  const answer = answers.shows(answers.SMART, recorded, changes);
+  const [parsed] = parseRecording(JSON.stringify({ dev: "245:0", answers: [answer] })).answers;
+  if (parsed?.reply.kind !== "page") throw new Error("the page is gone");
+  const page = new Uint8Array(recorded.length).fill(0xaa);
+  replayPage(parsed.reply.page, seconds, page);
+  return page;
+}
 
 describe("a recorded page", () => {
   test("is replayed byte for byte, whatever it holds", () => {
@@ -16,9 +27,7 @@ describe("a recorded page", () => {
             at += 1 + (gaps[i % Math.max(1, gaps.length)] ?? 0);
             if (at < page.length) page[at] = byte;
           }
-          const replayed = new Uint8Array(4096).fill(0xaa);
-          replayPage(recordPage(page), 0, replayed);
-          expect(replayed).toEqual(page);
+          expect(replay(page)).toEqual(page);
         },
       ),
     );
@@ -26,14 +35,13 @@ describe("a recorded page", () => {
 
   test("holds nothing of a page of zeros but its length", () => {
     expect(recordPage(new Uint8Array(512))).toEqual({ length: 512, stretches: [] });
+    expect(replay(new Uint8Array(512))).toEqual(new Uint8Array(512));
   });
 });
 
 describe("a number on a replayed page", () => {
   const at = (seconds: number, change: Change, base = new Uint8Array(64)): bigint => {
-    const page = new Uint8Array(64);
-    replayPage(recordPage(base, [change]), seconds, page);
-    return new DataView(page.buffer).getBigUint64(change.at, true);
+    return new DataView(replay(base, seconds, [change]).buffer).getBigUint64(change.at, true);
   };
   const pulse = { everySeconds: 60, forSeconds: 20, afterSeconds: 10 };
 
@@ -85,8 +93,13 @@ describe("a recording that is wrong", () => {
     ],
     [
       "with odd digits",
-      '{"dev":"1:2","answers":[{"opcode":"identify","page":1,"reply":{"kind":"page","page":{"length":8,"stretches":[{"at":0,"hex":"abc"}]}}}]}',
-      "answers.0.reply.page.stretches.0.hex: must be pairs",
+      '{"dev":"1:2","answers":[{"opcode":"identify","page":1,"reply":{"kind":"page","page":{"length":8,"stretches":[{"at":0,"bytes":"abc"}]}}}]}',
+      "answers.0.reply.page.stretches.0.bytes: must be pairs",
+    ],
+    [
+      "with more bytes than the page has",
+      '{"dev":"1:2","answers":[{"opcode":"identify","page":1,"reply":{"kind":"page","page":{"length":8,"stretches":[{"at":7,"bytes":"abcd"}]}}}]}',
+      "answers.0.reply.page: has a stretch or a change beyond its length",
     ],
   ])("%s is refused with a sentence that says where", (_what, text, message) => {
     expect(() => parseRecording(text)).toThrow(message);
