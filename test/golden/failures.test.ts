@@ -1,6 +1,6 @@
 /** Each case of bad, missing and hostile input: the exposition with its errors counter, and the log. */
 import { describe, expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expectGolden } from "../support/golden.ts";
 import { type Collecting, collectOn, type SimulatedHost, withHost } from "../support/nvme-host.ts";
@@ -63,6 +63,23 @@ describe("the state of the textfile", () => {
       }
     });
   });
+
+  test("that is a link is a first reading, counted, and is left alone", async () => {
+    await withHost(ONE_EBS_VOLUME, async (host) => {
+      const target = join(host.directory, "foreign.json");
+      writeFileSync(target, "not ours");
+      symlinkSync(target, state(host));
+      const collecting = collectOn(host, { state: "keep" });
+      try {
+        await expectGoldenFailure("state file is a link", collecting);
+        collecting.saveState();
+        expect(readlinkSync(state(host))).toBe(target);
+        expect(readFileSync(target, "utf8")).toBe("not ours");
+      } finally {
+        collecting.close();
+      }
+    });
+  });
 });
 
 test("a case that lasts is counted by each scrape and logged once", async () => {
@@ -107,6 +124,11 @@ test("a device that hangs gets no second command, and its scrapes are in time", 
 test("no golden file stands for a case that is gone", () => {
   const folder = join(import.meta.dir, "../../fixtures/golden/failures");
   const files = existsSync(folder) ? readdirSync(folder).filter((file) => file.endsWith(".prom")) : [];
-  const cases = [...Object.keys(FAILURES), "state file corrupt", "state file of another shape"];
+  const cases = [
+    ...Object.keys(FAILURES),
+    "state file corrupt",
+    "state file of another shape",
+    "state file is a link",
+  ];
   expect(files.sort()).toEqual(cases.map((name) => `${name.replaceAll(/[^a-z0-9]+/g, "-")}.prom`).sort());
 });
