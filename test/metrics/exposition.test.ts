@@ -145,6 +145,11 @@ describe("values", () => {
     [Number.NEGATIVE_INFINITY, "-Inf"],
     [0.1, "0.1"],
     [40.85, "40.85"],
+    [0.001, "0.001"],
+    [-0.5, "-0.5"],
+    [999_999_999, "999999999"],
+    [1_000_000_000, "1000000000"],
+    [Number.MAX_SAFE_INTEGER, "9007199254740991"],
     [1e-7, "1e-7"],
     [5e-324, "5e-324"],
     [1.7976931348623157e308, "1.7976931348623157e+308"],
@@ -156,6 +161,26 @@ describe("values", () => {
     [-3n, "-3"],
   ])("%p is written as %s", (value, written) => {
     expect(lines(sizes(["a", value]))).toEqual([`disk_size_bytes{device="a"} ${written}`]);
+  });
+
+  test("any number with few decimals, and any integer, is written in its shortest digits", () => {
+    const decimal = fc
+      .tuple(fc.integer(), fc.constantFrom(1, 2, 8, 10, 100, 1000, 10_000))
+      .map(([n, by]) => n / by);
+    fc.assert(
+      fc.property(fc.oneof(decimal, fc.maxSafeInteger()), (value) => {
+        expect(lines(sizes([undefined, value]))).toEqual([`disk_size_bytes ${value}`]);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test("any bigint is written with all its digits", () => {
+    fc.assert(
+      fc.property(fc.bigInt(-(2n ** 128n), 2n ** 128n), (value) => {
+        expect(lines(sizes([undefined, value]))).toEqual([`disk_size_bytes ${value}`]);
+      }),
+    );
   });
 
   test("any number is read back as the same number", () => {
