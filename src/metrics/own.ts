@@ -198,7 +198,7 @@ function addHistogram(
   samples: Samples,
   descriptor: HistogramDescriptor,
   upperBounds: readonly number[],
-  values: readonly { readonly value: number; readonly sharedLabels?: PromLabels }[],
+  values: readonly { readonly value: number; readonly labels: PromLabels }[],
 ): void {
   const size = upperBounds.length + 3;
   for (let start = 0; start + size <= values.length; start += size) {
@@ -206,7 +206,7 @@ function addHistogram(
     const sum = series[size - 2];
     const count = series[size - 1];
     if (sum === undefined || count === undefined) return;
-    samples.addHistogram(descriptor, labelsOf(descriptor, count.sharedLabels ?? {}), {
+    samples.addHistogram(descriptor, labelsOf(descriptor, count.labels), {
       upperBounds,
       counts: series.slice(0, upperBounds.length).map(({ value }) => value),
       count: count.value,
