@@ -14,6 +14,7 @@ export type Verdict = "ok" | "denied" | "busy";
 
 export class BasicAuth {
   readonly #users: ReadonlyMap<string, string>;
+  readonly #verify: typeof verifyBcrypt;
   /** An unknown user is compared with the hash that takes the longest. */
   readonly #decoy: string;
   /** Of this process only: what is remembered is worth nothing elsewhere. */
@@ -23,8 +24,9 @@ export class BasicAuth {
   #last: Promise<unknown> = Promise.resolve();
 
   /** bcrypt hashes by user name, at least one. */
-  constructor(users: ReadonlyMap<string, string>) {
+  constructor(users: ReadonlyMap<string, string>, verify: typeof verifyBcrypt = verifyBcrypt) {
     this.#users = users;
+    this.#verify = verify;
     this.#decoy = [...users.values()].reduce((slowest, hash) =>
       cost(hash) > cost(slowest) ? hash : slowest,
     );
@@ -57,7 +59,7 @@ export class BasicAuth {
   /** One after the other; the same credentials that come meanwhile share the answer. */
   #compare(fingerprint: string, password: string, hash: string): Promise<boolean> {
     const result = this.#last
-      .then(() => verifyBcrypt(password, hash))
+      .then(() => this.#verify(password, hash))
       .catch(() => false)
       .finally(() => this.#running.delete(fingerprint));
     this.#running.set(fingerprint, result);

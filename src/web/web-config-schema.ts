@@ -83,8 +83,8 @@ const headerValue = v.pipe(
 );
 const headers = v.strictObject({
   "Content-Security-Policy": v.nullish(headerValue),
-  "X-Frame-Options": v.nullish(names(["", "deny", "sameorigin"])),
-  "X-Content-Type-Options": v.nullish(names(["", "nosniff"])),
+  "X-Frame-Options": v.nullish(v.picklist(["", "deny", "sameorigin"], "must be deny or sameorigin")),
+  "X-Content-Type-Options": v.nullish(v.picklist(["", "nosniff"], "must be nosniff")),
   "X-XSS-Protection": v.nullish(headerValue),
   "Strict-Transport-Security": v.nullish(headerValue),
 });

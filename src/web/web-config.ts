@@ -9,7 +9,7 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import * as v from "valibot";
-import { type Document, LineCounter, parseDocument } from "yaml";
+import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from "yaml";
 import { type Problem, problemText } from "../config/error.ts";
 import { nearest } from "../config/nearest.ts";
 import { errorCode, name as runtimeName } from "../runtime/index.ts";
@@ -87,7 +87,12 @@ type ProblemAt = (path: Path, text: string) => WebConfigError;
 
 function parse(file: string): { written: WebConfigFile; problemAt: ProblemAt } {
   const lines = new LineCounter();
-  const document = parseDocument(readText(file), { lineCounter: lines, prettyErrors: false, strict: true });
+  const document = parseDocument(readText(file), {
+    lineCounter: lines,
+    prettyErrors: false,
+    // Its warnings go to standard error by themselves and quote the file.
+    logLevel: "error",
+  });
   const [error] = document.errors;
   if (error !== undefined) {
     const { line, col } = lines.linePos(error.pos[0]);
@@ -104,8 +109,9 @@ function parse(file: string): { written: WebConfigFile; problemAt: ProblemAt } {
   const result = v.safeParse(WebConfigSchema, plain(document, file) ?? {});
   if (result.success) return { written: result.output, problemAt };
   const [issue] = result.issues;
-  const path = (issue.path ?? []).map(({ key }) => (typeof key === "number" ? key : String(key)));
-  throw problemAt(path, sentence(issue, path));
+  const path = pathOf(issue);
+  if (!isUnknownKey(issue)) throw problemAt(path, sentence(issue, path));
+  throw new WebConfigError({ file, ...place(document, lines, path, "key"), text: unknownKey(path) });
 }
 
 function readText(file: string): string {
@@ -135,35 +141,59 @@ function plain(document: Document, file: string): unknown {
   }
 }
 
-function sentence(issue: v.BaseIssue<unknown>, path: Path): string {
-  const where = path
-    .map((key) => (typeof key === "number" ? `[${key}]` : `.${key}`))
-    .join("")
-    .replace(/^\./, "");
-  if (issue.type === "strict_object" && issue.expected === "never") {
-    const section = path.slice(0, -1).join(".");
-    const key = String(path.at(-1));
-    const near = nearest(key, KNOWN_KEYS[section] ?? []);
-    const guess = near === undefined ? "" : `; did you mean "${near}"?`;
-    return `unknown key "${key}"${section === "" ? "" : ` in ${section}`}${guess}`;
-  }
-  if (issue.type === "strict_object" || issue.type === "record")
-    return `${where === "" ? "the file" : where} must have keys and values`;
-  return `${where} ${issue.message}`;
+/** Ends where a list stands in the place of keys and values: its members have no names to go by. */
+function pathOf(issue: v.BaseIssue<unknown>): Path {
+  const steps = issue.path ?? [];
+  const list = steps.findIndex(({ type, input }) => type !== "array" && Array.isArray(input));
+  return (list < 0 ? steps : steps.slice(0, list)).map(({ key }) =>
+    typeof key === "number" ? key : String(key),
+  );
 }
 
-/** Of the value, or of the nearest thing around it that is in the file. */
-function place(document: Document, lines: LineCounter, path: Path): { line?: number; column?: number } {
-  for (let depth = path.length; depth > 0; depth--) {
-    const node: unknown = document.getIn(path.slice(0, depth), true);
-    if (typeof node !== "object" || node === null || !("range" in node) || !Array.isArray(node.range))
-      continue;
-    const start: unknown = node.range[0];
-    if (typeof start !== "number") continue;
-    const { line, col } = lines.linePos(start);
-    return { line, column: col };
-  }
-  return {};
+const isUnknownKey = (issue: v.BaseIssue<unknown>): boolean =>
+  issue.type === "strict_object" && issue.expected === "never" && pathOf(issue).length === issue.path?.length;
+
+function sentence(issue: v.BaseIssue<unknown>, path: Path): string {
+  const where = path.map((key) => (typeof key === "number" ? `[${key}]` : `.${printable(key)}`)).join("");
+  const needsKeys =
+    issue.type === "strict_object" || issue.type === "record" || path.length < (issue.path?.length ?? 0);
+  if (needsKeys) return `${where === "" ? "the file" : where.slice(1)} must have keys and values`;
+  return `${where.slice(1)} ${issue.message}`;
+}
+
+function unknownKey(path: Path): string {
+  const section = path.slice(0, -1).join(".");
+  const key = printable(String(path.at(-1)));
+  const known = KNOWN_KEYS[section] ?? [];
+  const near = nearest(key, known);
+  const help = near === undefined ? `known are: ${known.join(", ")}` : `did you mean "${near}"?`;
+  return `unknown key "${key}"${section === "" ? "" : ` in ${section}`}; ${help}`;
+}
+
+/** Of the value (or its key), or of the nearest thing around it that is in the file. */
+function place(
+  document: Document,
+  lines: LineCounter,
+  path: Path,
+  of: "key" | "value" = "value",
+): { line?: number; column?: number } {
+  const start = of === "key" ? keyStart(document, path) : valueStart(document, path);
+  if (start === undefined) return path.length === 0 ? {} : place(document, lines, path.slice(0, -1));
+  const { line, col } = lines.linePos(start);
+  return { line, column: col };
+}
+
+function keyStart(document: Document, path: Path): number | undefined {
+  const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true);
+  const pair = isMap(parent)
+    ? parent.items.find(({ key }) => isScalar(key) && key.value === path.at(-1))
+    : undefined;
+  return isScalar(pair?.key) ? pair.key.range?.[0] : undefined;
+}
+
+function valueStart(document: Document, path: Path): number | undefined {
+  const node: unknown = path.length === 0 ? document.contents : document.getIn(path, true);
+  return isNode(node) ? node.range?.[0] : undefined;
 }
 
 function tlsSettings(
@@ -188,9 +218,16 @@ function tlsSettings(
   const clientCa = pem("client_ca");
   if (cert === undefined) throw wrong("cert_file", "tls_server_config has neither cert nor cert_file");
   if (key === undefined) throw wrong("key_file", "tls_server_config has neither key nor key_file");
-  const warnings = checkPair(cert, key, wrong);
+  const warnings = checkPair(
+    cert,
+    key,
+    (text) => wrong(given.cert ? "cert" : "cert_file", text),
+    (text) => wrong(given.key ? "key" : "key_file", text),
+  );
   if (clientCa !== undefined)
-    checkCertificates(clientCa, () => wrong("client_ca", "the client CA is no certificate in PEM"));
+    checkCertificates(clientCa, () =>
+      wrong(given.client_ca ? "client_ca" : "client_ca_file", "the client CA is no certificate in PEM"),
+    );
   const clientAuth = given.client_auth_type ?? "NoClientCert";
   checkClientAuth(clientAuth, clientCa, given.client_allowed_sans ?? undefined, wrong);
   const minVersion = given.min_version ?? "TLS12";
@@ -220,17 +257,20 @@ function tlsSettings(
 type Wrong = (key: string, text: string) => WebConfigError;
 
 /** Throws where the key does not belong to the certificate; an expired certificate is served with a warning. */
-function checkPair(cert: string, key: string, wrong: Wrong): string[] {
-  const [leaf] = checkCertificates(cert, () =>
-    wrong("cert_file", "the server certificate is no certificate in PEM"),
-  );
+function checkPair(
+  cert: string,
+  key: string,
+  wrongCert: (text: string) => WebConfigError,
+  wrongKey: (text: string) => WebConfigError,
+): string[] {
+  const [leaf] = checkCertificates(cert, () => wrongCert("the server certificate is no certificate in PEM"));
   let fits: boolean;
   try {
     fits = leaf?.checkPrivateKey(createPrivateKey(key)) === true;
   } catch {
-    throw wrong("key_file", "the server key is no private key in PEM without a passphrase");
+    throw wrongKey("the server key is no private key in PEM without a passphrase");
   }
-  if (!fits) throw wrong("key_file", "the server key does not belong to the server certificate");
+  if (!fits) throw wrongKey("the server key does not belong to the server certificate");
   const validTo = leaf?.validTo ?? "";
   return Date.parse(validTo) < Date.now() ? [`the server certificate expired on ${validTo}`] : [];
 }
@@ -315,5 +355,8 @@ function reason(error: unknown): string {
   const code = errorCode(error);
   return REASONS[code ?? ""] ?? code ?? "unknown error";
 }
+
+/** A key as it is written in a message of one line. */
+const printable = (key: string): string => JSON.stringify(key.slice(0, 80)).slice(1, -1);
 
 const firstLine = (text: string): string => text.split("\n", 1)[0] ?? "";
