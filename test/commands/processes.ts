@@ -1,61 +1,10 @@
-/** Processes of plumbline with fake collectors, their log lines and their end. */
+/** Plumbline with fake collectors, as a process of its own. */
 import { join } from "node:path";
+import { type Process, watch } from "../support/processes.ts";
 import type { FakeRun } from "./with-fakes.ts";
 
-export interface Process {
-  readonly pid: number;
-  readonly exited: Promise<number>;
-  /** All of standard error so far. */
-  log(): string;
-  /** Waits for a line that matches; gives its first group, or the line. */
-  line(pattern: RegExp): Promise<string>;
-  kill(signal: NodeJS.Signals): void;
-  [Symbol.asyncDispose](): Promise<void>;
-}
-
-const PATIENCE_MS = 15_000;
+export type { Process } from "../support/processes.ts";
 
 export function start(run: FakeRun, environment: Readonly<Record<string, string>> = {}): Process {
   return watch([process.execPath, join(import.meta.dir, "with-fakes.ts"), JSON.stringify(run)], environment);
-}
-
-export function watch(
-  command: readonly string[],
-  environment: Readonly<Record<string, string>> = {},
-): Process {
-  const { NODE_NAME: _, NOTIFY_SOCKET: _socket, ...inherited } = process.env;
-  const child = Bun.spawn([...command], {
-    env: { ...inherited, ...environment },
-    stdin: "ignore",
-    stdout: "ignore",
-    stderr: "pipe",
-  });
-  let text = "";
-  const read = (async () => {
-    const decoder = new TextDecoder();
-    for await (const chunk of child.stderr) text += decoder.decode(chunk, { stream: true });
-  })();
-  return {
-    pid: child.pid,
-    exited: child.exited.then(async (code) => {
-      await read;
-      return code;
-    }),
-    log: () => text,
-    async line(pattern) {
-      const deadline = performance.now() + PATIENCE_MS;
-      for (;;) {
-        const match = pattern.exec(text);
-        if (match !== null) return match[1] ?? match[0];
-        if (child.exitCode !== null || child.signalCode !== null || performance.now() > deadline)
-          throw new Error(`no line ${pattern} in:\n${text}`);
-        await Bun.sleep(5);
-      }
-    },
-    kill: (signal) => child.kill(signal),
-    async [Symbol.asyncDispose]() {
-      child.kill("SIGKILL");
-      await child.exited;
-    },
-  };
 }

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { watch } from "../support/processes.ts";
 import { type Process, start } from "./processes.ts";
 import type { FakeRun } from "./with-fakes.ts";
 
@@ -276,7 +277,6 @@ while True: print(repr(s.recv(4096).decode()), file=sys.stderr, flush=True)
 `;
 
   test("it tells when it is ready, reloads, lives and stops", async () => {
-    const { watch } = await import("./processes.ts");
     const socket = join(root, "notify");
     await using systemd = watch(["python3", "-c", LISTENER, socket]);
     await systemd.line(/bound/);
