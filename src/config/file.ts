@@ -99,7 +99,7 @@ function plainValue(root: ParsedNode | null, places: Map<string, number>, fail: 
     if (isAlias(node)) {
       const target = anchors.get(node.source);
       if (target === undefined)
-        return fail(offset, `the alias *${node.source} has no anchor &${node.source} above it`);
+        return fail(node.range[0], `the alias *${node.source} has no anchor &${node.source} above it`);
       return convert(target, path, offset);
     }
     if (node.anchor !== undefined) anchors.set(node.anchor, node);

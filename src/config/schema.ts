@@ -292,7 +292,8 @@ function collectorSwitch(name: string) {
   );
 }
 
-function setting<const Schema extends v.GenericSchema>(schema: Schema, about: About) {
+/** A value of the configuration, as opposed to a section. */
+export function setting<const Schema extends v.GenericSchema>(schema: Schema, about: About) {
   return v.pipe(schema, v.description(about.description), v.metadata({ about }));
 }
 

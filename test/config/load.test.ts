@@ -1,0 +1,266 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
+import { stringify } from "yaml";
+import { catalogue, type Setting } from "../../src/config/catalogue.ts";
+import { ConfigError } from "../../src/config/error.ts";
+import { type Environment, type FlagValues, load } from "../../src/config/load.ts";
+
+const COLLECTORS = ["nvme", "ebs", "instance_store"];
+const SETTINGS = catalogue(COLLECTORS).settings.filter(({ path }) => path.length > 0);
+const scratch = mkdtempSync(join(tmpdir(), "plumbline-load-"));
+afterAll(() => rmSync(scratch, { recursive: true }));
+
+const loaded = (flags: FlagValues = {}, environment: Environment = {}) =>
+  load(flags, environment, COLLECTORS);
+
+function originOf(name: string, flags: FlagValues, environment: Environment) {
+  return loaded(flags, environment).origins.find((origin) => origin.name === name);
+}
+
+function errorOf(flags: FlagValues, environment: Environment = {}): ConfigError {
+  try {
+    loaded(flags, environment);
+  } catch (error) {
+    if (error instanceof ConfigError) return error;
+    throw error;
+  }
+  throw new Error("accepted");
+}
+
+/** Three different values that the setting takes, as text. */
+const VALUES: Readonly<Record<string, readonly [string, string, string]>> = {
+  "web.listen_addresses": [":1", ":2", ":3"],
+  "web.telemetry_path": ["/a", "/b", "/c"],
+  "web.max_requests": ["1", "2", "3"],
+  "textfile.name": ["a.prom", "b.prom", "c.prom"],
+  "log.level": ["debug", "warn", "error"],
+  "log.format": ["json", "logfmt", "json"],
+};
+
+function valuesOf({ name, kind, fallback }: Setting): readonly [string, string, string] {
+  const own = VALUES[name];
+  if (own !== undefined) return own;
+  if (kind === "switch") return ["true", "false", "true"];
+  if (typeof fallback === "string" && /^\d/.test(fallback)) return ["1s", "2s", "3s"];
+  return ["/a", "/b", "/c"];
+}
+
+const inFile = ({ kind }: Setting, text: string): unknown =>
+  kind === "list" ? [text] : kind === "number" ? Number(text) : kind === "switch" ? text === "true" : text;
+
+function configFile(setting: Setting, text: string): string {
+  const path = join(scratch, `${setting.name}.yaml`);
+  const value = setting.path.reduceRight<unknown>((inner, key) => ({ [key]: inner }), inFile(setting, text));
+  writeFileSync(path, stringify(value));
+  return path;
+}
+
+describe("every setting", () => {
+  test.each(SETTINGS.map((setting) => [setting.name, setting] as const))(
+    "%s is taken from flag, environment, file and default, in this order",
+    (name, setting) => {
+      const [flagText, variableText, fileText] = valuesOf(setting);
+      const path = configFile(setting, fileText);
+      const flag: FlagValues = {
+        [setting.flag]: setting.kind === "switch" ? flagText === "true" : flagText,
+      };
+      const file: FlagValues = { "config.file": path };
+      for (const variable of setting.variables) {
+        const environment = { [variable.name]: variableText };
+        expect(originOf(name, { ...file, ...flag }, environment)).toMatchObject({
+          value: flagText,
+          from: "flag",
+          detail: `--${setting.flag}`,
+        });
+        expect(originOf(name, file, environment)).toMatchObject({
+          value: variableText,
+          from: "environment",
+          detail: variable.name,
+        });
+      }
+      expect(originOf(name, file, {})).toMatchObject({ value: fileText, from: "file" });
+      expect(originOf(name, file, {})?.detail).toMatch(
+        new RegExp(`^${path}:${setting.path.length}:${setting.path.length === 1 ? 1 : 3}$`),
+      );
+      expect(originOf(name, {}, {})?.from).toBe("default");
+    },
+  );
+
+  test("has a flag and a variable of its own", () => {
+    const all = catalogue(COLLECTORS).settings;
+    expect(new Set(all.map(({ flag }) => flag)).size).toBe(all.length);
+    const variables = all.flatMap(({ variables }) => variables.map(({ name }) => name));
+    expect(new Set(variables).size).toBe(variables.length);
+    expect(variables).toContain("PLUMBLINE_WEB_LISTEN_ADDRESS");
+    expect(variables).toContain("PLUMBLINE_COLLECTOR_INSTANCE_STORE");
+    expect(variables).toContain("PLUMBLINE_NODE_NAME");
+  });
+});
+
+describe("without anything set", () => {
+  const { settings, origins, warnings } = loaded();
+
+  test("the settings are those that the documentation promises", () => {
+    expect(settings).toEqual({
+      configFile: undefined,
+      web: {
+        listenAddresses: [":9847"],
+        telemetryPath: "/metrics",
+        configFile: undefined,
+        maxRequests: 40,
+        timeoutOffsetMs: 500,
+        enableLifecycle: false,
+        disableExporterMetrics: false,
+      },
+      scrape: { timeoutMs: 10_000, timeoutMaxMs: 120_000 },
+      collectors: { disableDefaults: false, chosen: {} },
+      path: { rootfs: "/", procfs: "/proc", sysfs: "/sys", devfs: "/dev", kubelet: "/var/lib/kubelet" },
+      nodeName: hostname(),
+      clusterId: undefined,
+      ebs: { device: undefined },
+      textfile: { directory: undefined, name: "plumbline.prom", strict: false },
+      state: { directory: "/var/lib/plumbline" },
+      log: { level: "info", format: "logfmt" },
+    });
+    expect(warnings).toEqual([]);
+  });
+
+  test("each setting is listed with its default, derived ones with what they come to", () => {
+    expect(origins).toHaveLength(SETTINGS.length + 1);
+    expect(origins.every(({ from }) => from === "default")).toBe(true);
+    expect(origins).toContainEqual({ name: "node_name", value: hostname(), from: "default" });
+    expect(origins).toContainEqual({ name: "path.kubelet", value: "/var/lib/kubelet", from: "default" });
+    expect(origins).toContainEqual({ name: "web.listen_addresses", value: ":9847", from: "default" });
+  });
+});
+
+describe("flags", () => {
+  test("a repeated flag is a list", () => {
+    expect(
+      loaded({ "web.listen-address": [":1", "unix:///run/p.sock"] }).settings.web.listenAddresses,
+    ).toEqual([":1", "unix:///run/p.sock"]);
+  });
+
+  test("a switch that is off by --no- is told as such", () => {
+    expect(originOf("collectors.nvme", { "collector.nvme": false }, {})).toEqual({
+      name: "collectors.nvme",
+      value: "false",
+      from: "flag",
+      detail: "--no-collector.nvme",
+    });
+    expect(loaded({ "collector.nvme": false }).settings.collectors.chosen).toEqual({ nvme: false });
+  });
+
+  test("a wrong value is a wrong use of the command line, and names the flag", () => {
+    const error = errorOf({ "web.max-requests": "many" });
+    expect(error.message).toBe('--web.max-requests must be a whole number, 0 or more; it is "many"');
+    expect(error.usage).toBe(true);
+  });
+
+  test("an empty value is no value", () => {
+    expect(errorOf({ "node-name": "" }).message).toBe(
+      '--node-name must be a text that is not empty; it is ""',
+    );
+    expect(errorOf({ "config.file": "" }).usage).toBe(true);
+  });
+});
+
+describe("variables", () => {
+  test("a wrong value is an error of the configuration, and names the variable", () => {
+    const error = errorOf({}, { PLUMBLINE_SCRAPE_TIMEOUT: "soon" });
+    expect(error.message).toBe(
+      'PLUMBLINE_SCRAPE_TIMEOUT must be a duration such as 10s, 500ms, 1m30s or 10 (seconds), above 0 and at most 24h; it is "soon"',
+    );
+    expect(error.usage).toBe(false);
+  });
+
+  test("an empty variable counts as not set", () => {
+    expect(loaded({}, { PLUMBLINE_NODE_NAME: "", NODE_NAME: "b" }).settings.nodeName).toBe("b");
+  });
+
+  test("NODE_NAME goes before MY_NODE_NAME, and PLUMBLINE_NODE_NAME before both", () => {
+    const both = { NODE_NAME: "b", MY_NODE_NAME: "c" };
+    expect(loaded({}, both).settings.nodeName).toBe("b");
+    expect(loaded({}, { MY_NODE_NAME: "c" }).settings.nodeName).toBe("c");
+    expect(loaded({}, { ...both, PLUMBLINE_NODE_NAME: "a" }).settings.nodeName).toBe("a");
+  });
+
+  test("EBS_DEVICE limits the collector ebs", () => {
+    expect(loaded({}, { EBS_DEVICE: "/dev/nvme1n1" }).settings.ebs.device).toBe("/dev/nvme1n1");
+  });
+
+  test("the first of systemd's state directories is used", () => {
+    const environment = { STATE_DIRECTORY: "/var/lib/plumbline-a:/var/lib/plumbline-b" };
+    expect(loaded({}, environment).settings.state.directory).toBe("/var/lib/plumbline-a");
+  });
+
+  test("a list is separated by commas", () => {
+    const environment = { PLUMBLINE_WEB_LISTEN_ADDRESS: ":1, [::1]:2" };
+    expect(loaded({}, environment).settings.web.listenAddresses).toEqual([":1", "[::1]:2"]);
+  });
+
+  test.each([
+    ["1", true],
+    ["yes", true],
+    ["ON", true],
+    ["True", true],
+    ["0", false],
+    ["no", false],
+    ["off", false],
+    ["FALSE", false],
+  ])("%s switches to %p", (text, on) => {
+    const environment = { PLUMBLINE_COLLECTOR_NVME: text };
+    expect(loaded({}, environment).settings.collectors.chosen).toEqual({ nvme: on });
+  });
+
+  test("a number in another notation than ours is refused", () => {
+    expect(errorOf({}, { PLUMBLINE_WEB_MAX_REQUESTS: "0x10" }).message).toContain('it is "0x10"');
+    expect(errorOf({}, { PLUMBLINE_WEB_MAX_REQUESTS: "1e3" }).message).toContain('it is "1e3"');
+  });
+
+  test("one that is mistyped is a warning with the one that may be meant", () => {
+    expect(loaded({}, { PLUMBLINE_LOG_LEVL: "debug" }).warnings).toEqual([
+      "variable PLUMBLINE_LOG_LEVL is not known; did you mean PLUMBLINE_LOG_LEVEL?",
+    ]);
+  });
+
+  test("those that Kubernetes adds for a Service called plumbline are no mistakes", () => {
+    const environment = {
+      PLUMBLINE_PORT: "tcp://10.0.0.1:9847",
+      PLUMBLINE_PORT_9847_TCP: "tcp://10.0.0.1:9847",
+      PLUMBLINE_PORT_9847_TCP_ADDR: "10.0.0.1",
+      PLUMBLINE_PORT_9847_TCP_PORT: "9847",
+      PLUMBLINE_PORT_9847_TCP_PROTO: "tcp",
+      PLUMBLINE_SERVICE_HOST: "10.0.0.1",
+      PLUMBLINE_SERVICE_PORT: "9847",
+      PLUMBLINE_SERVICE_PORT_METRICS: "9847",
+    };
+    expect(loaded({}, environment)).toEqual(loaded());
+  });
+
+  test("the file may be named by a variable", () => {
+    const path = join(scratch, "named.yaml");
+    writeFileSync(path, "node_name: from-file\n");
+    const { settings, origins } = loaded({}, { PLUMBLINE_CONFIG_FILE: path });
+    expect(settings.nodeName).toBe("from-file");
+    expect(origins[0]).toEqual({
+      name: "config.file",
+      value: path,
+      from: "environment",
+      detail: "PLUMBLINE_CONFIG_FILE",
+    });
+  });
+});
+
+test("loading again reads the file anew, and a file that is wrong now leaves what was loaded as it was", () => {
+  const path = join(scratch, "again.yaml");
+  writeFileSync(path, "node_name: a\n");
+  const before = loaded({ "config.file": path });
+  writeFileSync(path, "node_name: b\n");
+  expect(loaded({ "config.file": path }).settings.nodeName).toBe("b");
+  writeFileSync(path, "node_nam: c\n");
+  expect(errorOf({ "config.file": path }).message).toContain("did you mean `node_name`?");
+  expect(before.settings.nodeName).toBe("a");
+});
