@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { mountSmallDisk } from "../host/full-disk.ts";
+import { mountSmallDisk, noSmallDisk, type SmallDisk } from "../host/full-disk.ts";
 import { describeUnless } from "../support/debian.ts";
 import { type Process, start } from "./processes.ts";
 import type { Behaviour, FakeRun } from "./with-fakes.ts";
@@ -253,9 +253,11 @@ describe("a run that is killed", () => {
   }, 30_000);
 });
 
-const disk = mountSmallDisk();
-describeUnless(disk === undefined ? "this user may not mount a tmpfs" : undefined, "on a bad disk", () => {
-  if (disk === undefined) return;
+describeUnless(noSmallDisk(), "on a bad disk", () => {
+  let disk: SmallDisk;
+  beforeEach(() => {
+    disk = mountSmallDisk();
+  });
   afterEach(() => disk.remove());
 
   test("a run leaves the old file and exits 1 where there is no room, and where nothing may be written", async () => {

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import {
   existsSync,
   mkdirSync,
@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { writeAtomically } from "../../src/host/atomic-write.ts";
 import { describeUnless } from "../support/debian.ts";
-import { mountSmallDisk } from "./full-disk.ts";
+import { mountSmallDisk, noSmallDisk, type SmallDisk } from "./full-disk.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const OLD = ".file.prom.0123456789ab.tmp";
@@ -124,10 +124,12 @@ describe("an atomic write", () => {
   }, 30_000);
 });
 
-const disk = mountSmallDisk();
-describeUnless(disk === undefined ? "this user may not mount a tmpfs" : undefined, "on a bad disk", () => {
-  if (disk === undefined) return;
-  afterAll(disk.remove);
+describeUnless(noSmallDisk(), "on a bad disk", () => {
+  let disk: SmallDisk;
+  beforeAll(() => {
+    disk = mountSmallDisk();
+  });
+  afterAll(() => disk.remove());
 
   test("a write without room leaves the old file and no temporary one", () => {
     const full = join(disk.path, "file.prom");

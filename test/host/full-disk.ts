@@ -11,13 +11,23 @@ export interface SmallDisk {
   remove(): void;
 }
 
-/** A tmpfs of 64 KiB; undefined where this user may not mount. */
-export function mountSmallDisk(): SmallDisk | undefined {
+/** Why there can be none here; undefined where there can. */
+export function noSmallDisk(): string | undefined {
+  try {
+    mountSmallDisk().remove();
+    return undefined;
+  } catch (error) {
+    return String(error);
+  }
+}
+
+/** A tmpfs of 64 KiB. Throws where this user may not mount. */
+export function mountSmallDisk(): SmallDisk {
   const path = mkdtempSync(join(tmpdir(), "plumbline-small-"));
   const mounted = Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", path]);
-  if (mounted.exitCode !== 0) {
+  if (!mounted.success) {
     rmSync(path, { recursive: true });
-    return undefined;
+    throw new Error(`cannot mount a tmpfs: ${mounted.stderr}`.trim());
   }
   return {
     path,
