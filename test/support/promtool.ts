@@ -11,9 +11,12 @@ export interface Verdict {
 
 /** `exposition` in the text format. */
 export function checkMetrics(exposition: Uint8Array | string): Verdict {
-  const { exitCode, stdout, stderr } = Bun.spawnSync([find(PROMTOOL) ?? PROMTOOL.command, "check", "metrics"], {
-    stdin: typeof exposition === "string" ? new TextEncoder().encode(exposition) : exposition,
-  });
+  const { exitCode, stdout, stderr } = Bun.spawnSync(
+    [find(PROMTOOL) ?? PROMTOOL.command, "check", "metrics"],
+    {
+      stdin: typeof exposition === "string" ? new TextEncoder().encode(exposition) : exposition,
+    },
+  );
   const lines = `${stdout}${stderr}`.split("\n").filter((line) => line !== "");
   if (exitCode !== 0 && lines.length === 0) lines.push(`promtool ended with ${exitCode}`);
   const known = new Map(PEER_NAMES.map(({ name, objection }) => [`${name} ${objection}`, name]));
