@@ -1,4 +1,5 @@
 /** `plumbline serve`: the HTTP service, until SIGTERM or SIGINT. */
+import process from "node:process";
 import { isDeepStrictEqual } from "node:util";
 import { environment } from "../config/environment.ts";
 import type { Loaded } from "../config/load.ts";
