@@ -86,8 +86,8 @@ function readNamespace(sysfs: string, controller: string, path: string): Namespa
     nsid: Number(nsid),
     sizeBytes: sectors === undefined ? undefined : sectors * 512n,
     logicalBlockSizeBytes: blockSize === undefined ? undefined : Number(blockSize),
-    usedBlocks: readNumber(`${controller}/${path}/nuse`) ?? readNumber(`${head}/nuse`),
-    anaState: readAttribute(`${controller}/${path}/ana_state`) || undefined,
+    usedBlocks: readOptional(`${controller}/${path}/nuse`, readNumber),
+    anaState: readOptional(`${controller}/${path}/ana_state`, readAttribute) || undefined,
   };
 }
 
@@ -99,6 +99,11 @@ function readDeviceNumber(path: string): string | undefined {
 function readNumber(path: string): bigint | undefined {
   const text = readAttribute(path);
   return text !== undefined && /^\d{1,20}$/.test(text) ? BigInt(text) : undefined;
+}
+
+/** For what many kernels do not have: to look first costs a fifth of an error. */
+function readOptional<Value>(path: string, read: (path: string) => Value): Value | undefined {
+  return existsSync(path) ? read(path) : undefined;
 }
 
 const buffer = Buffer.alloc(MAX_ATTRIBUTE_BYTES);

@@ -35,6 +35,8 @@ export interface NvmeSeams {
   readonly worker?: URL | undefined;
   /** Given: what a run must remember is read from settings.state.directory at the start, and written by saveState. */
   readonly state?: "keep" | undefined;
+  /** The clock that paces the readings, in ms; left out, `performance.now()`. */
+  readonly now?: () => number;
 }
 
 export interface NvmeSource {
@@ -80,6 +82,7 @@ export function openNvme(settings: Settings, own: OwnMetrics, log: Log, seams: N
     sysfs: settings.path.sysfs,
     devfs: settings.path.devfs,
     pool,
+    ...(seams.now && { now: seams.now }),
     ...(state && {
       unsupported: state.unsupported,
       hangsElsewhere: (controller) => state.hangs(controller),

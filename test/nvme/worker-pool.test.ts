@@ -35,7 +35,7 @@ test("no thread is started before the first command, and one is enough for devic
   const runs = Array.from({ length: 8 }, (_, number) => host.pool.run(request(host, number)));
   const kinds = await Promise.all(runs.map(async ({ answered }) => (await answered).result.kind));
   expect(new Set(kinds)).toEqual(new Set(["page"]));
-  expect(host.pool.size.threads).toBeLessThanOrEqual(4);
+  expect(host.pool.size.threads).toBeLessThanOrEqual(2);
 });
 
 test("a thread that hangs is left behind and replaced, and its late answer ends that", async () => {
@@ -54,23 +54,23 @@ test("a thread that hangs is left behind and replaced, and its late answer ends 
 });
 
 test("at most 16 threads that hang are replaced; then a command is refused at once", async () => {
-  const host = simulate(21);
-  const numbers = Array.from({ length: 20 }, (_, number) => number);
+  const host = simulate(19);
+  const numbers = Array.from({ length: 18 }, (_, number) => number);
   for (const number of numbers) host.hang(`nvme${number}`);
   const runs = numbers.map((number) => host.pool.run(request(host, number)));
-  await waitUntil(() => host.commands().length === 20);
+  await waitUntil(() => host.commands().length === 18);
   for (const run of runs) run.giveUp();
-  expect(host.pool.size).toEqual({ threads: 20, leftBehind: 20 });
+  expect(host.pool.size).toEqual({ threads: 18, leftBehind: 18 });
 
-  const refused = host.pool.run(request(host, 20));
+  const refused = host.pool.run(request(host, 18));
   expect((await refused.answered).result.kind).toBe("busy");
   expect(refused.sent).toBe(false);
-  expect(host.pool.size.threads).toBe(20);
+  expect(host.pool.size.threads).toBe(18);
 
   for (const number of numbers) host.release(`nvme${number}`);
   await Promise.all(runs.map(({ returned }) => returned));
-  expect((await host.pool.run(request(host, 20)).answered).result.kind).toBe("page");
-  expect(host.pool.size.threads).toBe(4);
+  expect((await host.pool.run(request(host, 18)).answered).result.kind).toBe("page");
+  expect(host.pool.size.threads).toBe(2);
 });
 
 test("a command that no thread has taken is taken back without a trace", async () => {
