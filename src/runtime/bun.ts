@@ -15,8 +15,6 @@ const BCRYPT_BYTES = 72;
 export const servePlain: ServePlain = async (address, handle) => {
   const common = {
     development: false,
-    // What Bun takes for granted outside of development: it hides an address that is in use.
-    reusePort: false,
     maxRequestBodySize: MAX_BODY_BYTES,
     // A scrape may take longer than a connection may idle, and Bun counts both with the one clock.
     async fetch(request: Request, server: Bun.Server<undefined>): Promise<Response> {
@@ -34,7 +32,8 @@ export const servePlain: ServePlain = async (address, handle) => {
   }
   const { host, port } = address;
   const server = await onHost(host, (hostname) =>
-    Bun.serve({ ...common, hostname, port, idleTimeout: IDLE_TIMEOUT_S }),
+    // Bun shares a port by default outside of development: that hides an address that is in use.
+    Bun.serve({ ...common, hostname, port, reusePort: false, idleTimeout: IDLE_TIMEOUT_S }),
   );
   const listening: ListenAddress = { kind: "tcp", host: host ?? server.hostname, port: server.port ?? port };
   return { address: listening, stop: (graceMs) => stop(server, graceMs) };
