@@ -42,6 +42,8 @@ export interface DevicesOptions {
   /** Paces; a monotonic clock in ms, `performance.now()` where it is left out. */
   readonly now?: () => number;
   readonly unsupported?: readonly Unsupported[];
+  /** When an earlier run may have asked last, on the clock of `performance.now()`: within a second of it, asking waits. */
+  readonly lastAskedAt?: number;
   /** Whether a command of another process hangs on the controller. */
   readonly hangsElsewhere?: (controller: Controller) => boolean;
 }
@@ -91,6 +93,13 @@ export class NvmeDevices implements Devices {
       this.#lanes.set(controller.name, lane);
     }
     if (lane.hungSince !== undefined || this.#options.hangsElsewhere?.(controller) === true) return BUSY;
+
+    const earlyMs = (this.#options.lastAskedAt ?? Number.NEGATIVE_INFINITY) + PACE_MS - performance.now();
+    if (earlyMs > 0) {
+      if (earlyMs > limitMs(context)) return BUSY;
+      await new Promise((resolve) => setTimeout(resolve, earlyMs));
+      return this.ask(controller, command, context);
+    }
 
     const path = `${this.#options.devfs}/${controller.name}`;
     const { bytes, length } = command;

@@ -85,6 +85,7 @@ export function openNvme(settings: Settings, own: OwnMetrics, log: Log, seams: N
     ...(seams.now && { now: seams.now }),
     ...(state && {
       unsupported: state.unsupported,
+      lastAskedAt: state.lastAskedAt,
       hangsElsewhere: (controller) => state.hangs(controller),
     }),
   });

@@ -30,6 +30,8 @@ const HangSchema = v.object({
 type Hang = v.InferOutput<typeof HangSchema>;
 
 const StateSchema = v.object({
+  /** No device was asked after this. */
+  saved_uptime_ms: Uptime,
   deltas: SavedDeltasSchema,
   unsupported: v.array(
     v.object({
@@ -58,6 +60,8 @@ export class NvmeState {
   readonly #hangs: Hang[];
   /** Pages that devices did not have in an earlier run. */
   readonly unsupported: readonly Unsupported[];
+  /** When the run before ended, on the clock of `performance.now()`: it may have asked a device until then. */
+  readonly lastAskedAt: number;
   /** Why the state of the run before could not be used; undefined where it could, or where there is none to use. */
   readonly fault: string | undefined;
 
@@ -70,6 +74,7 @@ export class NvmeState {
       this.#foreign = true;
       this.#hangs = [];
       this.unsupported = [];
+      this.lastAskedAt = Number.NEGATIVE_INFINITY;
       this.fault = `no state is kept: ${procfs} does not tell which boot this is and how long ago it began`;
       return;
     }
@@ -81,6 +86,10 @@ export class NvmeState {
     this.unsupported = state?.unsupported ?? [];
     // From the future, as a command cannot be: the clock is not the one it was written by.
     this.#hangs = (state?.hung ?? []).filter(({ sent_uptime_ms }) => sent_uptime_ms <= clock.uptimeMs);
+    this.lastAskedAt =
+      state === undefined || state.saved_uptime_ms > clock.uptimeMs
+        ? Number.NEGATIVE_INFINITY
+        : state.saved_uptime_ms - clock.uptimeMs + clock.monotonicMs;
     deltas.load(state?.deltas ?? {}, clock);
   }
 
@@ -97,6 +106,7 @@ export class NvmeState {
     if (this.#file === undefined || this.#foreign || clock === undefined) return;
     const self = processStat(this.#procfs, "self");
     this.#file.save({
+      saved_uptime_ms: clock.uptimeMs,
       deltas: deltas.save(clock),
       unsupported: unsupported.map((device) => ({ ...device, pages: [...device.pages] })),
       hung: [
