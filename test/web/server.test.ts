@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -175,6 +175,26 @@ describe.each(Object.entries(SERVERS))("over %s", (_name, serve) => {
 });
 
 describe("slow clients", () => {
+  test.skipIf(openFilesLimit() < 12_000)(
+    "10,000 idle connections do not keep a scrape from being answered",
+    async () => {
+      const port = await SERVERS["Bun.serve"](testApp());
+      const script = `
+        const { connect } = require("node:net");
+        let left = 10_000;
+        for (let i = 0; i < 10_000; i++) connect(${port}, "127.0.0.1", () => --left || console.log("open")).on("error", () => process.exit(1));
+        process.stdin.resume();`;
+      const clients = Bun.spawn([process.execPath, "-e", script], { stdin: "pipe", stdout: "pipe" });
+      const { value } = await clients.stdout.getReader().read();
+      expect(new TextDecoder().decode(value)).toBe("open\n");
+      expect((await exchange(port, GET)).answer).toContain("200 OK");
+      clients.kill();
+      await clients.exited;
+      expect((await exchange(port, GET)).answer).toContain("200 OK");
+    },
+    30_000,
+  );
+
   test("Bun.serve closes a connection whose head is dribbled (slow-loris) or never comes", async () => {
     const port = await SERVERS["Bun.serve"](testApp());
     await Promise.all([
@@ -285,6 +305,11 @@ describe("listen addresses", () => {
     );
   });
 });
+
+/** proc_pid_limits(5): of each process, also of the one that the connections come from. */
+function openFilesLimit(): number {
+  return Number(/^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1]);
+}
 
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await Bun.sleep(2);
