@@ -1,21 +1,10 @@
 /** Opens the listen addresses, over TLS and with basic auth where the web configuration file says so. */
 import { parseListenAddress } from "../config/listen-address.ts";
 import type { Settings } from "../config/settings.ts";
-import { FaultLog } from "../log/faults.ts";
 import type { Log } from "../log/log.ts";
-import {
-  errorCode,
-  type Handle,
-  type ListenAddress,
-  type Listening,
-  servePlain,
-  serveTls,
-} from "../runtime/index.ts";
+import { errorCode, type ListenAddress, type Listening, servePlain } from "../runtime/index.ts";
 import type { App } from "./app.ts";
-import { guard } from "./guard.ts";
-import { tlsGate } from "./tls-gate.ts";
-import type { TlsSettings, WebConfig } from "./web-config.ts";
-import { WebConfigFile } from "./web-config-file.ts";
+import type { Guarded } from "./guarded.ts";
 
 export interface WebServer {
   /** As printed to the user: `http://[::]:9847`, `https://127.0.0.1:9847`, `unix:///run/plumbline.sock`. */
@@ -35,8 +24,7 @@ export class ListenError extends Error {
 
 /** Rejects with `ListenError` where an address cannot be had, with `WebConfigError` where that file is wrong. */
 export async function listen(app: App, web: Settings["web"], log: Log): Promise<WebServer> {
-  const file = web.configFile === undefined ? undefined : new WebConfigFile(web.configFile, log);
-  const serve = server(app, file, log);
+  const { scheme, serve } = await server(app, web.configFile, log);
   const listening: Listening[] = [];
   const stop = async (graceMs: number) => void (await Promise.all(listening.map((one) => one.stop(graceMs))));
   for (const address of web.listenAddresses) {
@@ -49,30 +37,14 @@ export async function listen(app: App, web: Settings["web"], log: Log): Promise<
       throw new ListenError(address, error);
     }
   }
-  const scheme = file?.current().tls === undefined ? "http" : "https";
   return { addresses: listening.map(({ address }) => printable(address, scheme)), stop };
 }
 
-function server(
-  { handle }: App,
-  file: WebConfigFile | undefined,
-  log: Log,
-): (address: ListenAddress) => Promise<Listening> {
-  if (file === undefined) return (address) => servePlain(address, handle);
-  const guarded: Handle = guard(() => file.current(), handle);
-  if (!hasTls(file.current())) return (address) => servePlain(address, guarded);
-  const config = () => {
-    const current = file.current();
-    // WebConfigFile takes no file that switches TLS off.
-    if (!hasTls(current)) throw new Error("TLS is off");
-    return current;
-  };
-  const gate = tlsGate(config, new FaultLog(log));
-  return (address) => serveTls(address, guarded, gate);
+async function server({ handle }: App, configFile: string | undefined, log: Log): Promise<Guarded> {
+  if (configFile === undefined) return { scheme: "http", serve: (address) => servePlain(address, handle) };
+  const { guarded } = await import("./guarded.ts");
+  return guarded(configFile, handle, log);
 }
-
-const hasTls = (config: WebConfig): config is WebConfig & { readonly tls: TlsSettings } =>
-  config.tls !== undefined;
 
 function printable(address: ListenAddress, scheme: string): string {
   if (address.kind === "unix") return `unix://${address.path}`;

@@ -313,6 +313,11 @@ function refuseUnderDeno(given: NonNullable<WebConfigFile["tls_server_config"]>,
     if (given[key] === "TLS10" || given[key] === "TLS11")
       throw wrong(key, `${key} ${given[key]} is not possible under Deno, which has TLS 1.2 and 1.3; use Bun`);
   }
+  if (given.prefer_server_cipher_suites === true && given.cipher_suites?.length)
+    throw wrong(
+      "prefer_server_cipher_suites",
+      "the server's order of cipher_suites cannot be preferred under Deno; set prefer_server_cipher_suites to false or use Bun",
+    );
   if (given.curve_preferences?.length)
     throw wrong("curve_preferences", "curve_preferences are not possible under Deno; remove them or use Bun");
 }
