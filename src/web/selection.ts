@@ -23,4 +23,4 @@ export function selectCollectors(url: string, names: readonly string[]): Selecti
 }
 
 const existing = (names: readonly string[]): string =>
-  names.length === 0 ? "none is enabled" : `the collectors are: ${names.join(", ")}`;
+  names.length === 0 ? "there is none" : `the collectors are: ${names.join(", ")}`;
