@@ -1,8 +1,23 @@
 /** Bun's half of the FFI seam. */
-import { dlopen, type FFITypeOrString, ptr, read } from "bun:ffi";
+
+import type * as BunFfi from "bun:ffi";
+import process from "node:process";
 import type { ArgumentType, Ffi, Functions, Signature } from "./ffi.ts";
 
-const ARGUMENTS: Readonly<Record<ArgumentType, FFITypeOrString>> = {
+/**
+ * Neither a static import, which Deno refuses to load, nor a dynamic one, which in a Worker of a binary compiled with
+ * --bytecode never resolves (Bun 1.4.5).
+ */
+function bunFfi(): typeof BunFfi {
+  const module = process.getBuiltinModule("bun:ffi");
+  if (!isFfi(module)) throw new Error("this Bun has no bun:ffi");
+  return module;
+}
+
+const isFfi = (module: object | undefined): module is typeof BunFfi =>
+  module !== undefined && "dlopen" in module;
+
+const ARGUMENTS: Readonly<Record<ArgumentType, BunFfi.FFITypeOrString>> = {
   i32: "i32",
   u32: "u32",
   u64: "u64",
@@ -13,7 +28,7 @@ export const openLibrary: Ffi["openLibrary"] = <const Signatures extends Readonl
   path: string,
   signatures: Signatures,
 ) => {
-  const { symbols }: { readonly symbols: unknown } = dlopen(
+  const { symbols }: { readonly symbols: unknown } = bunFfi().dlopen(
     path,
     Object.fromEntries(
       Object.entries(signatures).map(([name, { args, returns }]) => [
@@ -26,11 +41,11 @@ export const openLibrary: Ffi["openLibrary"] = <const Signatures extends Readonl
   return symbols as Functions<Signatures>;
 };
 
-export const addressOf: Ffi["addressOf"] = (bytes) => BigInt(ptr(bytes));
+export const addressOf: Ffi["addressOf"] = (bytes) => BigInt(bunFfi().ptr(bytes));
 
-export const readI32: Ffi["readI32"] = (address) => read.i32(pointer(address), 0);
+export const readI32: Ffi["readI32"] = (address) => bunFfi().read.i32(pointer(address), 0);
 
 /** Bun writes an address as a number; those of Linux processes have 47 bits. */
-function pointer(address: bigint): Parameters<typeof read.i32>[0] {
-  return Number(address) as Parameters<typeof read.i32>[0];
+function pointer(address: bigint): Parameters<typeof BunFfi.read.i32>[0] {
+  return Number(address) as Parameters<typeof BunFfi.read.i32>[0];
 }

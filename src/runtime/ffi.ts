@@ -1,7 +1,9 @@
 /**
  * Calls into shared libraries, the same under Bun and Deno: `bun-ffi.ts` and `deno-ffi.ts` have the same exports, and
- * only the one that belongs to the running runtime is ever loaded. Calls are synchronous and block their thread.
+ * each touches its runtime only when it is called. Calls are synchronous and block their thread.
  */
+import * as bunFfi from "./bun-ffi.ts";
+import * as denoFfi from "./deno-ffi.ts";
 
 /** `bytes` is the address of the first byte of a Uint8Array, which must stay referenced as long as C uses it. */
 export type ArgumentType = "i32" | "u32" | "u64" | "bytes";
@@ -42,5 +44,4 @@ export interface Ffi {
   readI32(address: bigint): number;
 }
 
-export const { openLibrary, addressOf, readI32 }: Ffi =
-  "Deno" in globalThis ? await import("./deno-ffi.ts") : await import("./bun-ffi.ts");
+export const { openLibrary, addressOf, readI32 }: Ffi = "Deno" in globalThis ? denoFfi : bunFfi;
