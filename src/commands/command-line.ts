@@ -142,7 +142,7 @@ function commandLine(
 }
 
 const CLOSING = `
-Each flag has a variable: --web.listen-address is PLUMBLINE_WEB_LISTEN_ADDRESS.
+Each flag has a variable: --log.level is PLUMBLINE_LOG_LEVEL.
 The order is flag, environment, file, default.`;
 
 function rootCommand(known: Catalogue): Command {
@@ -175,9 +175,8 @@ function commandsFirst(command: Command, helper: Help): string {
   const parts = Help.prototype.formatHelp.call(helper, command, helper).split("\n\n");
   const commands = parts.filter((part) => part.startsWith("Commands:"));
   const others = parts.filter((part) => !commands.includes(part));
-  return (
-    [...others.slice(0, 2), ...commands, ...others.slice(2)].map((part) => part.trimEnd()).join("\n\n") + "\n"
-  );
+  const ordered = [...others.slice(0, 2), ...commands, ...others.slice(2)];
+  return `${ordered.map((part) => part.trimEnd()).join("\n\n")}\n`;
 }
 
 /** Commander's complaint with what helps; never with the value of a flag, which could be a secret. */
