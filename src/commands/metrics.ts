@@ -1,12 +1,10 @@
 /** `plumbline metrics`: the reference of all metrics that this build can export. */
 import { reference, referenceJson, referenceMarkdown } from "../metrics/reference.ts";
 import { COLLECTORS } from "../scrape/sources.ts";
+import { print } from "./print.ts";
 
 export async function run(output: "markdown" | "json"): Promise<number> {
   const groups = reference(COLLECTORS);
-  const text = output === "json" ? referenceJson(groups) : referenceMarkdown(groups);
-  await new Promise<void>((resolve, reject) =>
-    process.stdout.write(text, (error) => (error ? reject(error) : resolve())),
-  );
+  print(output === "json" ? referenceJson(groups) : referenceMarkdown(groups));
   return 0;
 }
