@@ -60,7 +60,6 @@ describe("a line of logfmt", () => {
       fc.property(fc.string({ unit: "binary" }), fc.string({ unit: "binary" }), (message, err) => {
         const line = logfmt(message, { err });
         expect(line.indexOf("\n")).toBe(line.length - 1);
-        // biome-ignore format: one class of characters
         expect(line.slice(0, -1)).not.toMatch(/[\p{Cc}\u2028\u2029]/u);
       }),
     );
