@@ -218,6 +218,8 @@ export interface Booted {
   readonly output: string;
   /** For whoever must find out why. */
   readonly console: string;
+  /** QEMU's standard error: complaints, and what `-trace` shows. */
+  readonly trace: string;
 }
 
 const BOOT_ATTEMPTS = 3;
@@ -229,29 +231,33 @@ export async function boot(kernel: Kernel, guest: Boot): Promise<Booted> {
   writeFileSync(join(guest.share, "environment"), `MODULES='${kernel.modules}'\n`);
   const deadline = performance.now() + guest.timeoutMs;
   for (let attempt = 1; ; attempt += 1) {
-    const console = await runQemu(kernel, guest, deadline);
+    const ended = await runQemu(kernel, guest, deadline);
     const started = existsSync(join(guest.share, "started"));
     if (started || attempt === BOOT_ATTEMPTS || performance.now() > deadline) {
       const status = Number.parseInt(readIfThere(guest.share, "status"), 10);
       const output = readIfThere(guest.share, "output");
-      return { status: Number.isNaN(status) ? undefined : status, output, console };
+      return { status: Number.isNaN(status) ? undefined : status, output, ...ended };
     }
   }
 }
 
-async function runQemu(kernel: Kernel, guest: Boot, deadline: number): Promise<string> {
+async function runQemu(
+  kernel: Kernel,
+  guest: Boot,
+  deadline: number,
+): Promise<Pick<Booted, "console" | "trace">> {
   const scratch = mkdtempSync(join(tmpdir(), "plumbline-guest-"));
   const log = join(scratch, "console");
   const qemu = spawn(find(QEMU) ?? QEMU.command, qemuArguments(kernel, guest, log), {
     stdio: ["ignore", "ignore", "pipe"],
   });
-  let complaints = "";
+  let trace = "";
   qemu.stderr.on("data", (bytes) => {
-    complaints += String(bytes);
+    trace += String(bytes);
   });
   const ended = new Promise<void>((resolve) => {
     qemu.once("error", (error) => {
-      complaints += String(error);
+      trace += String(error);
       resolve();
     });
     qemu.once("close", () => resolve());
@@ -269,9 +275,9 @@ async function runQemu(kernel: Kernel, guest: Boot, deadline: number): Promise<s
     await Promise.race([ended, sleep(200)]);
   }
   process.off("exit", kill);
-  const console = `${readIfThere(scratch, "console")}${complaints}`;
+  const console = readIfThere(scratch, "console");
   rmSync(scratch, { recursive: true, force: true });
-  return console;
+  return { console, trace };
 }
 
 /** TCG with all that it emulates: Bun ends with SIGILL on QEMU's default processor. */

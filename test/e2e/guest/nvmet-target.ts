@@ -55,6 +55,8 @@ export interface ReceivedCommand {
 export interface Target {
   /** The admin commands received, in order; keep-alives and fabrics commands aside. */
   readonly received: readonly ReceivedCommand[];
+  /** How often a host has connected to the controller: more than once after a reset. */
+  connections(serial: string): number;
   /** From now on the controller answers so. */
   setLogPage(serial: string, identifier: string, answer: LogPage): void;
   close(): void;
@@ -76,6 +78,7 @@ export async function startTarget(input: TargetConfig): Promise<Target> {
   });
   return {
     received,
+    connections: (serial) => sessions.filter(({ controller }) => controller.serial === serial).length,
     setLogPage(serial, identifier, answer) {
       const controller = config.controllers.find((candidate) => candidate.serial === serial);
       if (controller === undefined) throw new Error(`no controller has the serial ${serial}`);
