@@ -53,3 +53,6 @@ export function verifyBcrypt(password: string, hash: string): Promise<boolean> {
   // Bun takes an empty password for a mistake of the caller's and says no; so do we.
   return Bun.password.verify(bytes, hash, "bcrypt");
 }
+
+/** Also hands freed pages back to the system. */
+export const collectGarbage = (): void => Bun.gc(true);

@@ -28,3 +28,6 @@ export const serveTls: ServeTls = async (address, handle, gate) =>
 /** Whether the password is that of the bcrypt hash ($2a$, $2b$, $2y$). */
 export const verifyBcrypt = async (password: string, hash: string): Promise<boolean> =>
   (await ownRuntime()).verifyBcrypt(password, hash);
+
+/** A whole garbage collection, at once; where the runtime offers none to programs, nothing. */
+export const collectGarbage = async (): Promise<void> => (await ownRuntime()).collectGarbage();

@@ -8,10 +8,12 @@ import {
   SCRAPE_DURATION_SECONDS,
   SCRAPES_TOTAL,
 } from "../metrics/own-descriptors.ts";
+import { collectGarbage } from "../runtime/index.ts";
 import { scrapeTimeoutMs } from "../scrape/deadline.ts";
 import type { Scraper } from "../scrape/scraper.ts";
 import { acceptsGzip } from "./accept-encoding.ts";
 import { line } from "./line.ts";
+import { MemoryKeeper } from "./memory.ts";
 import { Renderings } from "./rendering.ts";
 import { selectCollectors } from "./selection.ts";
 
@@ -29,6 +31,7 @@ export function scrapeEndpoint(
   answered.inc({ code: "200" }, 0);
   const duration = parts.own.histogram(SCRAPE_DURATION_SECONDS, SCRAPE_DURATION_BUCKETS);
   const renderings = new Renderings(parts.own, faults);
+  const memory = new MemoryKeeper(collectGarbage);
   let running = 0;
 
   return async (request) => {
@@ -53,6 +56,7 @@ export function scrapeEndpoint(
       throw error;
     } finally {
       running--;
+      memory.scrapeEnded();
     }
   };
 }
