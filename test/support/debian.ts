@@ -22,6 +22,10 @@ export const CURL: Program = { command: "curl", package: "curl" };
 export const SYSTEMD_ANALYZE: Program = { command: "systemd-analyze", package: "systemd" };
 export const QEMU: Program = { command: "qemu-system-x86_64", package: "qemu-system-x86" };
 export const QEMU_ARM64: Program = { command: "qemu-aarch64-static", package: "qemu-user-static" };
+export const LIBC_ARM64: Program = {
+  command: "/usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1",
+  package: "libc6-arm64-cross",
+};
 
 /** Where `program` is; undefined where it is not installed. Debian keeps some programs out of a user's PATH. */
 export function find(program: Program): string | undefined {

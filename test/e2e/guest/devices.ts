@@ -1,11 +1,7 @@
 /** The controllers of the guest: QEMU's own, and those of the NVMe/TCP target. Known by serial: Linux gives the names. */
-import {
-  type AmazonCounters,
-  documentedBins,
-  ebsPage,
-  instanceStorePages,
-  UNBOUNDED_SIZE,
-} from "../../../src/demo/nvme-pages.ts";
+import { EBS_MODEL, INSTANCE_STORE_MODEL } from "../../../src/demo/nvme-devices.ts";
+import { type AmazonCounters, ebsPage, instanceStorePages } from "../../../src/demo/nvme-pages.ts";
+import { EBS_COUNTERS, INSTANCE_STORE_COUNTERS } from "../../support/nvme-hosts.ts";
 import type { TargetConfig } from "./nvmet-target.ts";
 
 const MIB = 1024 * 1024;
@@ -51,26 +47,8 @@ export const TARGET = {
   hung: "vol0123456789abcdef5",
 };
 
-const EBS_MODEL = "Amazon Elastic Block Store";
-const INSTANCE_STORE_MODEL = "Amazon EC2 NVMe Instance Storage";
-
 export const PORT = 4420;
 export const nqn = (serial: string): string => `nqn.2026-01.example.plumbline:${serial}`;
-
-/** A volume whose histograms have the documented 28 bins, the last one used. */
-export const EBS_COUNTERS = {
-  readOps: 60329n,
-  writeOps: 1290n,
-  readBytes: 988430336n,
-  writeBytes: 21135360n,
-  readTimeUs: 38000000n,
-  writeTimeUs: 1900000n,
-  volumeIopsExceededUs: 41892491n,
-  volumeThroughputExceededUs: 2219379n,
-  queueLength: 2n,
-  readBins: documentedBins({ 9: 15869, 10: 43877, 11: 514, 12: 66, 13: 3 }),
-  writeBins: documentedBins({ 10: 1201, 11: 88, 27: 1 }),
-} satisfies AmazonCounters;
 
 const hex = (...pages: Uint8Array[]): string => Buffer.concat(pages).toString("hex");
 
@@ -87,11 +65,15 @@ export function targetConfig(): TargetConfig {
     namespaces,
     logPages: { "0xd0": log },
   });
+  const { first, detail } = instanceStorePages(INSTANCE_STORE_COUNTERS);
   return {
     port: PORT,
     controllers: [
       volume(TARGET.ebs, ebs(EBS_COUNTERS)),
-      { ...volume(TARGET.instanceStore, { page: instanceStoreLog() }), model: INSTANCE_STORE_MODEL },
+      {
+        ...volume(TARGET.instanceStore, { page: hex(first, detail) }),
+        model: INSTANCE_STORE_MODEL,
+      },
       volume(TARGET.wrongMagic, ebs({ ...EBS_COUNTERS, magic: 0x12345678 })),
       volume(TARGET.unsupported, { status: 0x4109 }),
       volume(TARGET.refused, { status: 0x400b }),
@@ -99,23 +81,4 @@ export function targetConfig(): TargetConfig {
       volume(TARGET.hung, { never: true }),
     ],
   };
-}
-
-/** 67 reads and no write, in five bands of I/O size. */
-function instanceStoreLog(): string {
-  const { first, detail } = instanceStorePages({
-    readOps: 67n,
-    readBytes: 1101824n,
-    readTimeUs: 4284n,
-    readBins: documentedBins({ 5: 40, 7: 27 }),
-    writeBins: documentedBins(),
-    bands: [
-      { sizeBound: 512, reads: { 5: 10n } },
-      { sizeBound: 4096, reads: { 5: 30n } },
-      { sizeBound: 8192 },
-      { sizeBound: 32768, reads: { 7: 20n } },
-      { sizeBound: UNBOUNDED_SIZE, reads: { 7: 7n } },
-    ],
-  });
-  return hex(first, detail);
 }

@@ -16,7 +16,8 @@ import {
 } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { EBS_COUNTERS, ebs, nqn, PORT, QEMU, TARGET, targetConfig } from "./devices.ts";
+import { EBS_COUNTERS } from "../../support/nvme-hosts.ts";
+import { ebs, nqn, PORT, QEMU, TARGET, targetConfig } from "./devices.ts";
 import { type ReceivedCommand, startTarget, type Target } from "./nvmet-target.ts";
 
 export interface Run {
@@ -95,8 +96,8 @@ const WITHOUT_SYS_ADMIN = ["setpriv", "--inh-caps=-sys_admin", "--bounding-set=-
 const SHARED_MS = 1100;
 const PATIENCE_MS = 45_000;
 
-/** 3 s more of exceeded IOPS than before. */
-const LATER = { ...EBS_COUNTERS, volumeIopsExceededUs: EBS_COUNTERS.volumeIopsExceededUs + 3_000_000n };
+/** 3 s more of exceeded IOPS than before: 41892491 µs. */
+const LATER = { ...EBS_COUNTERS, volumeIopsExceededUs: 44_892_491n };
 
 if (import.meta.main) {
   const [binary = "", report = ""] = process.argv.slice(2);
