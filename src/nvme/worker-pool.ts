@@ -8,16 +8,18 @@ import type { FaultLog } from "../log/faults.ts";
 import type { CommandRequest, CommandResult, WorkerMessage } from "./worker.ts";
 
 /**
- * Threads that answer; those that are slow or left behind do not count. Of 1, 2 and 4, two cost the least CPU for 24
- * controllers that answer at once, and halve the time where each answer takes a millisecond.
+ * Threads that answer, at most; those that are slow or left behind do not count. One is enough for 24 controllers that
+ * answer at once: each further one would cost 10 MB and, by waking more cores, more CPU than it saves.
  */
-const SIZE = 2;
+const SIZE = 4;
 /** How many slow threads are replaced by others. */
 const MAX_REPLACED = 16;
 /** A thread whose command takes longer is replaced, in case it hangs. */
 const SLOW_MS = 100;
 /** How long commands wait before another thread is started. */
-const GROW_AFTER_MS = 20;
+const GROW_AFTER_MS = 50;
+/** How long a thread has nothing to do before it is ended, if it is not the last. */
+const IDLE_MS = 5 * 60_000;
 /** The longest that anyone waits for a command. */
 const COMMAND_LIMIT_MS = 5_000;
 /** After a thread could not be started. */
@@ -44,15 +46,17 @@ export interface CommandRun {
 export class WorkerPool {
   readonly #entry: URL;
   readonly #faults: FaultLog;
+  readonly #idleMs: number;
   readonly #members = new Set<Member>();
   readonly #queue: Task[] = [];
   #growth: ReturnType<typeof setTimeout> | undefined;
   #noStartBefore = Number.NEGATIVE_INFINITY;
   #closed = false;
 
-  constructor(entry: URL, faults: FaultLog) {
+  constructor(entry: URL, faults: FaultLog, { idleMs = IDLE_MS }: { readonly idleMs?: number } = {}) {
     this.#entry = entry;
     this.#faults = faults;
+    this.#idleMs = idleMs;
   }
 
   /** How many threads there are, and how many of them are left behind. */
@@ -104,7 +108,13 @@ export class WorkerPool {
 
   #grow(): void {
     this.#growth = undefined;
-    if (this.#queue.length === 0) return;
+    const [first] = this.#queue;
+    if (first === undefined) return;
+    const earlyMs = first.queuedAt + GROW_AFTER_MS - performance.now();
+    if (earlyMs > 1) {
+      this.#growth = setTimeout(() => this.#grow(), earlyMs);
+      return;
+    }
     const starting = [...this.#members].some(({ ready }) => !ready);
     if (!starting && this.#serving() < SIZE) this.#start();
     this.#dispatch();
@@ -130,14 +140,20 @@ export class WorkerPool {
     }
     let worker: Worker;
     try {
-      worker = new Worker(this.#entry, { type: "module" });
+      worker = new Worker(this.#entry, OPTIONS);
     } catch (error) {
       this.#cannotStart(error instanceof Error ? error.message : String(error));
       return;
     }
     // Under Bun a Worker would keep the process alive; Deno has no such call, there `close` does it.
     if ("unref" in worker && typeof worker.unref === "function") worker.unref();
-    const member: Member = { worker, ready: false, task: undefined, offsetMs: Number.POSITIVE_INFINITY };
+    const member: Member = {
+      worker,
+      ready: false,
+      task: undefined,
+      idleSince: performance.now(),
+      offsetMs: Number.POSITIVE_INFINITY,
+    };
     this.#members.add(member);
     worker.addEventListener("message", ({ data }: MessageEvent<WorkerMessage>) =>
       this.#receive(member, data),
@@ -153,6 +169,7 @@ export class WorkerPool {
     const now = performance.now();
     // Each thread's clock has another zero. The fastest message tells best how far they are apart.
     member.offsetMs = Math.min(member.offsetMs, now - message.now);
+    member.idleSince = now;
     if (message.kind === "ready") {
       member.ready = true;
       this.#faults.recover(START, "the Worker for NVMe devices starts again");
@@ -162,14 +179,16 @@ export class WorkerPool {
       task?.finish({ result: message.result, ageMs: now - message.now - member.offsetMs });
     }
     this.#dispatch();
-    if (member.task === undefined && this.#members.size > SIZE && this.#serving() > SIZE)
-      this.#retire(member);
+    if (this.#members.size > 1) this.#retireIdle(now);
   }
 
-  /** A thread came back that had been replaced. */
-  #retire(member: Member): void {
-    this.#members.delete(member);
-    member.worker.terminate();
+  /** The first thread that is free gets the next command, so that the later ones are idle when one is enough. */
+  #retireIdle(now: number): void {
+    for (const member of this.#members) {
+      if (!member.ready || member.task !== undefined || now - member.idleSince < this.#idleMs) continue;
+      this.#members.delete(member);
+      member.worker.terminate();
+    }
   }
 
   #died(member: Member, reason: string): void {
@@ -198,6 +217,9 @@ export class WorkerPool {
   }
 }
 
+/** `smol` lets Bun collect garbage early: there is little of it, and nobody waits for this thread's speed. */
+const OPTIONS = { type: "module", smol: true } as const;
+
 const START = "nvme worker start";
 const DEATH = "nvme worker death";
 
@@ -208,6 +230,8 @@ interface Member {
   ready: boolean;
   /** What it works on. */
   task: Task | undefined;
+  /** When it last had something to say. */
+  idleSince: number;
   /** What to add to its clock to get ours; too much by the time that a message takes. */
   offsetMs: number;
 }
@@ -215,6 +239,7 @@ interface Member {
 /** A command on its way: queued, sent, and in the end answered, given up or lost with its thread. */
 class Task implements CommandRun {
   readonly request: CommandRequest;
+  readonly queuedAt = performance.now();
   readonly answered: Promise<RunResult>;
   readonly returned: Promise<void>;
   readonly #answer: (result: RunResult) => void;

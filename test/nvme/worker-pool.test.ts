@@ -8,6 +8,7 @@ import {
   HANGING_WORKER,
   RecordedLog,
   SimulatedHost,
+  wait,
   waitUntil,
 } from "../support/nvme-simulated-host.ts";
 
@@ -35,7 +36,7 @@ test("no thread is started before the first command, and one is enough for devic
   const runs = Array.from({ length: 8 }, (_, number) => host.pool.run(request(host, number)));
   const kinds = await Promise.all(runs.map(async ({ answered }) => (await answered).result.kind));
   expect(new Set(kinds)).toEqual(new Set(["page"]));
-  expect(host.pool.size.threads).toBeLessThanOrEqual(2);
+  expect(host.pool.size.threads).toBe(1);
 });
 
 test("a thread that hangs is left behind and replaced, and its late answer ends that", async () => {
@@ -54,23 +55,40 @@ test("a thread that hangs is left behind and replaced, and its late answer ends 
 });
 
 test("at most 16 threads that hang are replaced; then a command is refused at once", async () => {
-  const host = simulate(19);
-  const numbers = Array.from({ length: 18 }, (_, number) => number);
+  const host = simulate(21);
+  const numbers = Array.from({ length: 20 }, (_, number) => number);
   for (const number of numbers) host.hang(`nvme${number}`);
   const runs = numbers.map((number) => host.pool.run(request(host, number)));
-  await waitUntil(() => host.commands().length === 18);
+  await waitUntil(() => host.commands().length === 20);
   for (const run of runs) run.giveUp();
-  expect(host.pool.size).toEqual({ threads: 18, leftBehind: 18 });
+  expect(host.pool.size).toEqual({ threads: 20, leftBehind: 20 });
 
-  const refused = host.pool.run(request(host, 18));
+  const refused = host.pool.run(request(host, 20));
   expect((await refused.answered).result.kind).toBe("busy");
   expect(refused.sent).toBe(false);
-  expect(host.pool.size.threads).toBe(18);
+  expect(host.pool.size.threads).toBe(20);
 
   for (const number of numbers) host.release(`nvme${number}`);
   await Promise.all(runs.map(({ returned }) => returned));
-  expect((await host.pool.run(request(host, 18)).answered).result.kind).toBe("page");
-  expect(host.pool.size.threads).toBe(2);
+  expect((await host.pool.run(request(host, 20)).answered).result.kind).toBe("page");
+});
+
+test("threads that are no longer needed are ended, but for one", async () => {
+  const host = simulate(2);
+  const pool = new WorkerPool(HANGING_WORKER, new FaultLog(host.log), { idleMs: 100 });
+  host.hang("nvme0");
+  const hanging = pool.run(request(host, 0));
+  await waitUntil(() => host.commands().length === 1);
+  expect((await pool.run(request(host, 1)).answered).result.kind).toBe("page");
+  expect(pool.size.threads).toBe(2);
+  host.release("nvme0");
+  await hanging.answered;
+  for (let i = 0; i < 2; i++) {
+    await wait(120);
+    expect((await pool.run(request(host, 1)).answered).result.kind).toBe("page");
+  }
+  expect(pool.size.threads).toBe(1);
+  pool.close();
 });
 
 test("a command that no thread has taken is taken back without a trace", async () => {
