@@ -5,13 +5,22 @@
  */
 import { constants } from "node:os";
 import type { FaultLog } from "../log/faults.ts";
-import type { CommandRequest, CommandResult, WorkerMessage } from "./worker.ts";
+import {
+  type CommandRequest,
+  type CommandResult,
+  OFFERED,
+  type PoolMessage,
+  REVOKED,
+  type WorkerMessage,
+} from "./worker.ts";
 
 /**
  * Threads that answer, at most; those that are slow or left behind do not count. One is enough for 24 controllers that
  * answer at once: each further one would cost 10 MB and, by waking more cores, more CPU than it saves.
  */
 const SIZE = 4;
+/** Commands that a thread has at a time, so that it need not sleep and be woken between two. */
+const DEPTH = 4;
 /** How many slow threads are replaced by others. */
 const MAX_REPLACED = 16;
 /** A thread whose command takes longer is replaced, in case it hangs. */
@@ -38,7 +47,7 @@ export interface CommandRun {
   readonly answered: Promise<RunResult>;
   /** Resolves once no thread works on the command any more; with an answer that came too late if there was one. */
   readonly returned: Promise<void>;
-  /** Whether a thread has taken it. */
+  /** Whether a thread works, or has worked, on it; known once it was answered or given up. */
   readonly sent: boolean;
   giveUp(): void;
 }
@@ -61,12 +70,12 @@ export class WorkerPool {
 
   /** How many threads there are, and how many of them are left behind. */
   get size(): { readonly threads: number; readonly leftBehind: number } {
-    const leftBehind = [...this.#members].filter(({ task }) => task?.given === true).length;
+    const leftBehind = [...this.#members].filter((member) => member.isLeftBehind).length;
     return { threads: this.#members.size, leftBehind };
   }
 
   run(request: CommandRequest): CommandRun {
-    const task = new Task(request, () => this.#dequeue(task));
+    const task = new Task(request, () => this.#takeBack(task));
     if (this.#closed || this.#isStuck()) task.refuse();
     else {
       this.#queue.push(task);
@@ -81,50 +90,48 @@ export class WorkerPool {
     clearTimeout(this.#growth);
     for (const member of this.#members) {
       member.worker.terminate();
-      member.task?.giveUp();
-      member.task?.lose();
+      for (const task of member.tasks.values()) {
+        task.giveUp();
+        task.lose();
+      }
     }
     this.#members.clear();
     for (const task of this.#queue.splice(0)) task.giveUp();
   }
 
   #dispatch(): void {
-    while (this.#queue.length > 0) {
-      const idle = [...this.#members].find((member) => member.ready && member.task === undefined);
-      if (idle === undefined) break;
-      const task = this.#queue.shift();
-      if (task !== undefined) this.#send(idle, task);
+    const now = performance.now();
+    for (const member of this.#members) {
+      while (member.canTake(now)) {
+        const task = this.#queue.shift();
+        if (task === undefined) break;
+        member.offer(task, now);
+      }
     }
-    if (this.#queue.length === 0) return;
-    if (this.#members.size === 0) this.#start();
-    else this.#growth ??= setTimeout(() => this.#grow(), GROW_AFTER_MS);
+    if (this.#queue.length > 0 && this.#members.size === 0) this.#start();
+    const waits = this.#queue.length > 0 || [...this.#members].some(({ tasks }) => tasks.size > 1);
+    if (waits) this.#growth ??= setTimeout(() => this.#grow(), GROW_AFTER_MS);
   }
 
-  #send(member: Member, task: Task): void {
-    member.task = task;
-    task.send(COMMAND_LIMIT_MS);
-    member.worker.postMessage(task.request);
-  }
-
+  /** Takes what a silent thread has not begun with, and starts another one where something has waited for long. */
   #grow(): void {
     this.#growth = undefined;
-    const [first] = this.#queue;
-    if (first === undefined) return;
-    const earlyMs = first.queuedAt + GROW_AFTER_MS - performance.now();
-    if (earlyMs > 1) {
-      this.#growth = setTimeout(() => this.#grow(), earlyMs);
-      return;
+    const now = performance.now();
+    for (const member of this.#members) {
+      if (member.silentMs(now) >= GROW_AFTER_MS) this.#queue.unshift(...member.revokeAll());
     }
+    const [first] = this.#queue;
+    // A timer may fire a little early.
+    const isLate = first !== undefined && now - first.queuedAt >= GROW_AFTER_MS - 1;
     const starting = [...this.#members].some(({ ready }) => !ready);
-    if (!starting && this.#serving() < SIZE) this.#start();
+    if (isLate && !starting && this.#serving(now) < SIZE) this.#start();
     this.#dispatch();
   }
 
   /** How many threads count: all but the slow ones, as far as those are replaced. */
-  #serving(): number {
-    const members = [...this.#members];
-    const slow = members.filter(({ task }) => task !== undefined && task.ageMs > SLOW_MS).length;
-    return members.length - Math.min(slow, MAX_REPLACED);
+  #serving(now: number): number {
+    const slow = [...this.#members].filter((member) => member.silentMs(now) > SLOW_MS).length;
+    return this.#members.size - Math.min(slow, MAX_REPLACED);
   }
 
   /** Nothing will be free before a thread comes back that was given up. */
@@ -147,13 +154,7 @@ export class WorkerPool {
     }
     // Under Bun a Worker would keep the process alive; Deno has no such call, there `close` does it.
     if ("unref" in worker && typeof worker.unref === "function") worker.unref();
-    const member: Member = {
-      worker,
-      ready: false,
-      task: undefined,
-      idleSince: performance.now(),
-      offsetMs: Number.POSITIVE_INFINITY,
-    };
+    const member = new Member(worker);
     this.#members.add(member);
     worker.addEventListener("message", ({ data }: MessageEvent<WorkerMessage>) =>
       this.#receive(member, data),
@@ -167,16 +168,15 @@ export class WorkerPool {
 
   #receive(member: Member, message: WorkerMessage): void {
     const now = performance.now();
-    // Each thread's clock has another zero. The fastest message tells best how far they are apart.
-    member.offsetMs = Math.min(member.offsetMs, now - message.now);
-    member.idleSince = now;
+    member.hear(message.now, now);
     if (message.kind === "ready") {
-      member.ready = true;
+      member.begin();
       this.#faults.recover(START, "the Worker for NVMe devices starts again");
     } else {
-      const { task } = member;
-      member.task = undefined;
-      task?.finish({ result: message.result, ageMs: now - message.now - member.offsetMs });
+      const task = member.free(message.slot);
+      if (message.kind === "done") {
+        task?.finish({ result: message.result, ageMs: now - message.now - member.offsetMs });
+      }
     }
     this.#dispatch();
     if (this.#members.size > 1) this.#retireIdle(now);
@@ -185,7 +185,7 @@ export class WorkerPool {
   /** The first thread that is free gets the next command, so that the later ones are idle when one is enough. */
   #retireIdle(now: number): void {
     for (const member of this.#members) {
-      if (!member.ready || member.task !== undefined || now - member.idleSince < this.#idleMs) continue;
+      if (!member.ready || !member.isFree || now - member.heardAt < this.#idleMs) continue;
       this.#members.delete(member);
       member.worker.terminate();
     }
@@ -193,10 +193,11 @@ export class WorkerPool {
 
   #died(member: Member, reason: string): void {
     if (!this.#members.delete(member)) return;
-    const { task, ready } = member;
-    if (!ready) this.#cannotStart(reason);
+    // What it had not begun with is for another one.
+    this.#queue.unshift(...member.revokeAll());
+    if (!member.ready) this.#cannotStart(reason);
     else this.#faults.fail(DEATH, "a Worker for NVMe devices died", { err: reason });
-    task?.lose();
+    for (const task of member.tasks.values()) task.lose();
     this.#dispatch();
   }
 
@@ -211,9 +212,15 @@ export class WorkerPool {
     for (const task of this.#queue.splice(0)) task.finish({ result, ageMs: 0 });
   }
 
-  #dequeue(task: Task): void {
+  /** False where a thread works on it. */
+  #takeBack(task: Task): boolean {
     const index = this.#queue.indexOf(task);
-    if (index >= 0) this.#queue.splice(index, 1);
+    if (index >= 0) {
+      this.#queue.splice(index, 1);
+      return true;
+    }
+    for (const member of this.#members) if (member.revoke(task)) return true;
+    return false;
   }
 }
 
@@ -223,17 +230,90 @@ const OPTIONS = { type: "module", smol: true } as const;
 const START = "nvme worker start";
 const DEATH = "nvme worker death";
 
-/** A thread. */
-interface Member {
+/** A thread, and the commands that it has. */
+class Member {
   readonly worker: Worker;
+  /** By slot. */
+  readonly tasks = new Map<number, Task>();
+  readonly #slots = new Int32Array(new SharedArrayBuffer(4 * DEPTH));
+  readonly #free = Array.from({ length: DEPTH }, (_, slot) => slot);
   /** It listens. */
-  ready: boolean;
-  /** What it works on. */
-  task: Task | undefined;
-  /** When it last had something to say. */
-  idleSince: number;
+  ready = false;
+  /** When it last had something to say, or got something to do after nothing. */
+  heardAt = performance.now();
   /** What to add to its clock to get ours; too much by the time that a message takes. */
-  offsetMs: number;
+  offsetMs = Number.POSITIVE_INFINITY;
+
+  constructor(worker: Worker) {
+    this.worker = worker;
+  }
+
+  get isFree(): boolean {
+    return this.#free.length === DEPTH;
+  }
+
+  /** It works on a command that nobody waits for. */
+  get isLeftBehind(): boolean {
+    for (const task of this.tasks.values()) if (task.given) return true;
+    return false;
+  }
+
+  canTake(now: number): boolean {
+    return this.ready && this.#free.length > 0 && !this.isLeftBehind && this.silentMs(now) < GROW_AFTER_MS;
+  }
+
+  /** How long it has had something to do without a word. */
+  silentMs(now: number): number {
+    return this.tasks.size === 0 ? 0 : now - this.heardAt;
+  }
+
+  /** Each thread's clock has another zero. The fastest message tells best how far they are apart. */
+  hear(itsNow: number, now: number): void {
+    this.offsetMs = Math.min(this.offsetMs, now - itsNow);
+    this.heardAt = now;
+  }
+
+  begin(): void {
+    this.ready = true;
+    this.#post({ kind: "slots", slots: this.#slots });
+  }
+
+  offer(task: Task, now: number): void {
+    const slot = this.#free.pop();
+    if (slot === undefined) throw new Error("a thread was offered more commands than it has slots");
+    if (this.tasks.size === 0) this.heardAt = now;
+    this.tasks.set(slot, task);
+    task.limit(COMMAND_LIMIT_MS);
+    Atomics.store(this.#slots, slot, OFFERED);
+    this.#post({ kind: "command", slot, request: task.request });
+  }
+
+  /** The thread is done with a slot, be its task done or revoked. */
+  free(slot: number): Task | undefined {
+    const task = this.tasks.get(slot);
+    this.tasks.delete(slot);
+    this.#free.push(slot);
+    return task;
+  }
+
+  /** False where it does not have the task, or has begun with it. */
+  revoke(task: Task): boolean {
+    for (const [slot, held] of this.tasks) {
+      if (held !== task) continue;
+      if (Atomics.compareExchange(this.#slots, slot, OFFERED, REVOKED) !== OFFERED) return false;
+      this.tasks.delete(slot);
+      return true;
+    }
+    return false;
+  }
+
+  revokeAll(): Task[] {
+    return [...this.tasks.values()].filter((task) => this.revoke(task));
+  }
+
+  #post(message: PoolMessage): void {
+    this.worker.postMessage(message);
+  }
 }
 
 /** A command on its way: queued, sent, and in the end answered, given up or lost with its thread. */
@@ -244,12 +324,12 @@ class Task implements CommandRun {
   readonly returned: Promise<void>;
   readonly #answer: (result: RunResult) => void;
   readonly #return: () => void;
-  readonly #dequeue: () => void;
-  #sentAt: number | undefined;
+  readonly #takeBack: () => boolean;
+  #sent = false;
   #limit: ReturnType<typeof setTimeout> | undefined;
   #given = false;
 
-  constructor(request: CommandRequest, dequeue: () => void) {
+  constructor(request: CommandRequest, takeBack: () => boolean) {
     const answered = Promise.withResolvers<RunResult>();
     const returned = Promise.withResolvers<void>();
     this.request = request;
@@ -257,16 +337,11 @@ class Task implements CommandRun {
     this.returned = returned.promise;
     this.#answer = answered.resolve;
     this.#return = returned.resolve;
-    this.#dequeue = dequeue;
+    this.#takeBack = takeBack;
   }
 
   get sent(): boolean {
-    return this.#sentAt !== undefined;
-  }
-
-  /** Since it was sent. */
-  get ageMs(): number {
-    return this.#sentAt === undefined ? 0 : performance.now() - this.#sentAt;
+    return this.#sent;
   }
 
   /** Nobody waits for it any more. */
@@ -274,28 +349,31 @@ class Task implements CommandRun {
     return this.#given;
   }
 
-  send(limitMs: number): void {
-    this.#sentAt = performance.now();
-    this.#limit = setTimeout(() => this.giveUp(), limitMs);
+  /** Gives it so much time. */
+  limit(ms: number): void {
+    clearTimeout(this.#limit);
+    this.#limit = setTimeout(() => this.giveUp(), ms);
   }
 
   finish(result: RunResult): void {
     clearTimeout(this.#limit);
+    this.#sent = true;
     this.#answer(result);
     this.#return();
   }
 
   giveUp(): void {
+    if (this.#given) return;
     clearTimeout(this.#limit);
     this.#given = true;
+    this.#sent = !this.#takeBack();
     this.#answer({ result: { kind: "timeout" } });
-    if (this.sent) return;
-    this.#dequeue();
-    this.#return();
+    if (!this.#sent) this.#return();
   }
 
   refuse(): void {
-    this.finish({ result: { kind: "busy" } });
+    this.#answer({ result: { kind: "busy" } });
+    this.#return();
   }
 
   /** Its thread is gone. */

@@ -23,17 +23,39 @@ export type CommandResult =
   | { readonly kind: "permission" | "open" | "ioctl"; readonly errno: number }
   | { readonly kind: "not_a_device" };
 
+/** What becomes of a command that was posted, in the slot that pool and Worker share: exactly one of them gets it. */
+export const OFFERED = 1;
+export const TAKEN = 2;
+export const REVOKED = 3;
+
+/** What the pool posts: once the slots, then commands. */
+export type PoolMessage =
+  | { readonly kind: "slots"; readonly slots: Int32Array }
+  | { readonly kind: "command"; readonly slot: number; readonly request: CommandRequest };
+
 /** What a Worker posts. `now` is its own performance.now() at the event, which the pool brings to its own clock. */
 export type WorkerMessage =
   /** Posted once: under Bun a message to a Worker that does not listen yet is lost. */
   | { readonly kind: "ready"; readonly now: number }
-  | { readonly kind: "done"; readonly result: CommandResult; readonly now: number };
+  | { readonly kind: "done"; readonly slot: number; readonly result: CommandResult; readonly now: number }
+  /** The pool had taken the command back. */
+  | { readonly kind: "skipped"; readonly slot: number; readonly now: number };
 
 /** Serves the pool for as long as the Worker lives. Call it once, as the last statement of a Worker's entry file. */
 export function serveCommands(kernel: Kernel): void {
-  self.addEventListener("message", ({ data }: MessageEvent<CommandRequest>) => {
-    const result = runCommand(kernel, data);
-    const message: WorkerMessage = { kind: "done", result, now: performance.now() };
+  let slots: Int32Array = new Int32Array();
+  self.addEventListener("message", ({ data }: MessageEvent<PoolMessage>) => {
+    if (data.kind === "slots") {
+      slots = data.slots;
+      return;
+    }
+    const { slot, request } = data;
+    if (Atomics.compareExchange(slots, slot, OFFERED, TAKEN) !== OFFERED) {
+      post({ kind: "skipped", slot, now: performance.now() }, []);
+      return;
+    }
+    const result = runCommand(kernel, request);
+    const message: WorkerMessage = { kind: "done", slot, result, now: performance.now() };
     // Handed over, not copied: nobody here keeps the page.
     post(message, result.kind === "page" ? [result.bytes.buffer] : []);
   });

@@ -99,7 +99,7 @@ await withHost({ ...MIXED, logCommands: true }, async (host) => {
   const met = scrapeMs <= TARGET_MS;
   if (flags.includes("--json")) {
     process.stdout.write(
-      JSON.stringify({
+      `${JSON.stringify({
         controllers: 24,
         commands,
         series,
@@ -107,7 +107,7 @@ await withHost({ ...MIXED, logCommands: true }, async (host) => {
         floorMs,
         ratio: scrapeMs / floorMs,
         met,
-      }) + "\n",
+      })}\n`,
     );
   } else {
     process.stdout.write(

@@ -54,6 +54,19 @@ test("a thread that hangs is left behind and replaced, and its late answer ends 
   expect(host.pool.size.leftBehind).toBe(0);
 });
 
+test("commands that stand behind one that hangs go to another thread, once each", async () => {
+  const host = simulate(4);
+  host.hang("nvme0");
+  const runs = [0, 1, 2, 3].map((number) => host.pool.run(request(host, number)));
+  const others = await Promise.all(runs.slice(1).map(async ({ answered }) => (await answered).result.kind));
+  expect(others).toEqual(["page", "page", "page"]);
+  host.release("nvme0");
+  expect((await runs[0]?.answered)?.result.kind).toBe("page");
+  expect((await host.pool.run(request(host, 1)).answered).result.kind).toBe("page");
+  const devices = host.commands().map(({ dev }) => dev.split(":")[1]);
+  expect(devices.sort()).toEqual(["0", "1", "1", "2", "3"]);
+});
+
 test("at most 16 threads that hang are replaced; then a command is refused at once", async () => {
   const host = simulate(21);
   const numbers = Array.from({ length: 20 }, (_, number) => number);
