@@ -1,6 +1,6 @@
 /** Bun's half of the seam. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { CLOCKS, type ListenAddress, MAX_BODY_BYTES, onHost, type ServePlain } from "./serve.ts";
+import { CLOCKS, GZIP_LEVEL, type ListenAddress, MAX_BODY_BYTES, onHost, type ServePlain } from "./serve.ts";
 import { clearUnixSocket, setUnixSocketMode } from "./unix-socket.ts";
 
 const IDLE_TIMEOUT_S = CLOCKS.idleMs / 1000;
@@ -53,6 +53,10 @@ export function verifyBcrypt(password: string, hash: string): Promise<boolean> {
   // Bun takes an empty password for a mistake of the caller's and says no; so do we.
   return Bun.password.verify(bytes, hash, "bcrypt");
 }
+
+/** 0.1 ms for 100 kB; node:zlib does no better, and loading it costs 4 MB. */
+export const gzip = (bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> =>
+  Bun.gzipSync(bytes, { level: GZIP_LEVEL });
 
 /** Also hands freed pages back to the system. */
 export const collectGarbage = (): void => Bun.gc(true);

@@ -2,19 +2,13 @@
  * The text of a scrape, made once for all who share the scrape: 40 clients that come at once cost one rendering, and
  * one compression.
  */
-import { promisify } from "node:util";
-import { gzip } from "node:zlib";
 import type { FaultLog } from "../log/faults.ts";
 import { type Exposition, expose, type Format } from "../metrics/exposition.ts";
 import type { OwnMetrics } from "../metrics/own.ts";
 import { DUPLICATE_SERIES_TOTAL } from "../metrics/own-descriptors.ts";
 import type { Samples } from "../metrics/samples.ts";
+import { gzip } from "../runtime/index.ts";
 import type { ScrapeResult } from "../scrape/scraper.ts";
-
-/** Leaves 11 % of an exposition of 113 kB in 0.12 ms; level 6 leaves 8 %, in four times the time. */
-const GZIP_LEVEL = 1;
-
-const compress = promisify(gzip);
 
 export class Renderings {
   readonly #own: OwnMetrics;
@@ -62,7 +56,7 @@ export class Rendering {
 
   gzip(format: Format): Promise<Uint8Array<ArrayBuffer>> {
     return once(this.#gzip, format, async () => {
-      return new Uint8Array(await compress(await this.plain(format), { level: GZIP_LEVEL }));
+      return gzip(await this.plain(format));
     });
   }
 
