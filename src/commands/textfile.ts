@@ -34,9 +34,11 @@ export async function run(loaded: Loaded, open: Open = openCollectors): Promise<
     log.error(`--textfile.name must be a plain file name that ends in .prom, not "${name}"`);
     return WRONG_USAGE;
   }
-  if (!statSync(directory, { throwIfNoEntry: false })?.isDirectory()) {
+  const problem = directoryProblem(directory);
+  if (problem !== undefined) {
     log.error("nothing was written: --textfile.directory is no directory", {
       directory,
+      err: problem,
       remedy: "create it, and let node_exporter read it with --collector.textfile.directory",
     });
     return NOT_WRITTEN;
@@ -59,6 +61,15 @@ export async function run(loaded: Loaded, open: Open = openCollectors): Promise<
 /** One path segment, visible, with something before the `.prom`. */
 function isPromFileName(name: string): boolean {
   return /^[^./\0][^/\0]*\.prom$/.test(name);
+}
+
+/** Undefined for a directory, or a link to one. */
+function directoryProblem(path: string): string | undefined {
+  try {
+    return statSync(path).isDirectory() ? undefined : "it is something else";
+  } catch (error) {
+    return reasonOf(error);
+  }
 }
 
 async function lockOf(

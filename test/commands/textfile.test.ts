@@ -7,6 +7,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -146,6 +147,22 @@ describe("plumbline textfile, wrongly used,", () => {
     expect(code).toBe(1);
     expect(log).toContain(missing);
     expect(log).toContain("is no directory");
+  });
+
+  test("into a directory that cannot be reached exits 1 with the reason", async () => {
+    writeFileSync(join(root, "file"), "");
+    symlinkSync("loop", join(root, "loop"));
+    for (const [name, why] of [
+      ["file/below", "not a directory"],
+      ["loop", "too many symbolic links"],
+    ] as const) {
+      const unreachable = join(root, name);
+      const { code, log } = await ran({ a: "works" }, { "textfile.directory": unreachable });
+      expect(code).toBe(1);
+      expect(log).toContain(`level=error msg="nothing was written`);
+      expect(log).toContain(unreachable);
+      expect(log).toContain(why);
+    }
   });
 });
 
