@@ -65,7 +65,10 @@ const LOCK_NB = 4;
  */
 export function flockExclusive(path: string): FileLock | "locked" {
   const calls = libc();
-  const fd = calls.open(path, fs.O_RDWR | fs.O_CREAT | fs.O_NOFOLLOW | O_CLOEXEC, 0o600);
+  const flags = fs.O_NOFOLLOW | fs.O_NONBLOCK | O_CLOEXEC;
+  let fd = calls.open(path, fs.O_RDWR | fs.O_CREAT | flags, 0o600);
+  // Another user's, as after a run by hand as root: whoever may read it can hold it, but on NFS.
+  if (fd === -os.errno.EACCES) fd = calls.open(path, fs.O_RDONLY | flags);
   if (fd < 0) throw new LibcError(`cannot open the lock file ${path}: ${errnoName(fd)}`, { errno: -fd });
   const result = calls.flock(fd, LOCK_EX | LOCK_NB);
   if (result === 0) return { unlock: () => void calls.close(fd) };

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { constants, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, constants, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { errnoName, flockExclusive, LibcError, libc, notifySystemd } from "../../src/host/libc.ts";
@@ -85,6 +85,21 @@ describe("the lock of a file", () => {
     const lock = flockExclusive(path);
     expect(lock).not.toBe("locked");
     if (lock !== "locked") lock.unlock();
+  });
+
+  test.skipIf(process.getuid?.() !== 0)("may be had where its file can only be read", () => {
+    const path = join(directory, "read-only-lock");
+    writeFileSync(path, "");
+    chmodSync(path, 0o444);
+    const module = join(import.meta.dir, "../../src/host/libc.ts");
+    const script = `
+      const { flockExclusive } = await import(${JSON.stringify(module)});
+      process.seteuid(65534);
+      const lock = flockExclusive(${JSON.stringify(path)});
+      console.log(typeof lock, flockExclusive(${JSON.stringify(path)}));`;
+    chmodSync(directory, 0o755);
+    const run = spawnSync(process.execPath, ["-e", script], { encoding: "utf8" });
+    expect(run.stdout).toBe("object locked\n");
   });
 
   test("cannot be had in a directory that is missing, or through a symbolic link", () => {
