@@ -30,10 +30,6 @@ export async function run(loaded: Loaded, open: Open = openCollectors): Promise<
     log.error("textfile needs --textfile.directory, the one that node_exporter reads");
     return WRONG_USAGE;
   }
-  if (!isPromFileName(name)) {
-    log.error(`--textfile.name must be a plain file name that ends in .prom, not "${name}"`);
-    return WRONG_USAGE;
-  }
   const problem = directoryProblem(directory);
   if (problem !== undefined) {
     log.error("nothing was written: --textfile.directory is no directory", {
@@ -56,11 +52,6 @@ export async function run(loaded: Loaded, open: Open = openCollectors): Promise<
     // Not left to the end of the process: a device that hangs can keep that waiting for a minute.
     lock.unlock();
   }
-}
-
-/** One path segment, visible, with something before the `.prom`. */
-function isPromFileName(name: string): boolean {
-  return /^[^./\0][^/\0]*\.prom$/.test(name);
 }
 
 /** Undefined for a directory, or a link to one. */
@@ -90,7 +81,10 @@ async function lockOf(
     }
     return lock;
   } catch (error) {
-    log.error("nothing was written", { err: reasonOf(error) });
+    log.error("nothing was written", {
+      err: reasonOf(error),
+      remedy: "let this user write into the directory; remove a lock file that is another user's",
+    });
     return undefined;
   }
 }
