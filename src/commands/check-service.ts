@@ -5,8 +5,10 @@ import { dirname, join } from "node:path";
 import { type ListenAddress, parseListenAddress } from "../config/listen-address.ts";
 import type { Loaded } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
+import { flockExclusive } from "../host/libc.ts";
 import { codeOf, reasonOf } from "../host/system-error.ts";
 import type { Finding } from "../metrics/collector.ts";
+import { LOCK_REMEDY, lockPath } from "../textfile/lock.ts";
 
 export async function checkService({ settings, warnings }: Loaded): Promise<Finding[]> {
   const { configFile, web, textfile, state } = settings;
@@ -123,14 +125,26 @@ function socketPath(address: string, path: string): Finding {
 
 function textfileDirectory(directory: string, name: string): Finding {
   const failure = notWritable(directory);
-  return failure === undefined
-    ? ok(join(directory, name), "the textfile can be written")
-    : {
-        level: "error",
-        subject: directory,
-        message: `the textfile cannot be written: ${failure}`,
-        remedy: "create the directory for this user, or name node_exporter's with --textfile.directory",
-      };
+  if (failure !== undefined)
+    return {
+      level: "error",
+      subject: directory,
+      message: `the textfile cannot be written: ${failure}`,
+      remedy: "create the directory for this user, or name node_exporter's with --textfile.directory",
+    };
+  const lock = lockPath(directory, name);
+  try {
+    if (existsSync(lock)) tryLock(lock);
+    return ok(join(directory, name), "the textfile can be written");
+  } catch (error) {
+    return { level: "error", subject: lock, message: reasonOf(error), remedy: LOCK_REMEDY };
+  }
+}
+
+/** Throws where a run could not have the lock, but not where one has it now. */
+function tryLock(path: string): void {
+  const lock = flockExclusive(path);
+  if (lock !== "locked") lock.unlock();
 }
 
 /** The textfile is written without it too, so it is no error. */

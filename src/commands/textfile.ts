@@ -1,6 +1,5 @@
 /** `plumbline textfile`: one collection, written as a file for node_exporter's textfile collector. */
 import { statSync } from "node:fs";
-import { join } from "node:path";
 import type { Loaded } from "../config/load.ts";
 import type { FileLock } from "../host/libc.ts";
 import { reasonOf } from "../host/system-error.ts";
@@ -9,7 +8,7 @@ import type { Log } from "../log/log.ts";
 import { OwnMetrics } from "../metrics/own.ts";
 import { name as runtime, version as runtimeVersion } from "../runtime/index.ts";
 import { openCollectors } from "../scrape/sources.ts";
-import { waitForLock } from "../textfile/lock.ts";
+import { LOCK_REMEDY, lockPath, waitForLock } from "../textfile/lock.ts";
 import { type Textfile, writeTextfile } from "../textfile/write.ts";
 import { REVISION, VERSION } from "../version.ts";
 
@@ -68,7 +67,7 @@ async function lockOf(
   timeoutMs: number,
   log: Log,
 ): Promise<FileLock | undefined> {
-  const path = join(directory, `.${name}.lock`);
+  const path = lockPath(directory, name);
   try {
     const lock = await waitForLock(path, timeoutMs);
     if (lock === undefined) {
@@ -81,10 +80,7 @@ async function lockOf(
     }
     return lock;
   } catch (error) {
-    log.error("nothing was written", {
-      err: reasonOf(error),
-      remedy: "let this user write into the directory; remove a lock file that is another user's",
-    });
+    log.error("nothing was written", { err: reasonOf(error), remedy: LOCK_REMEDY });
     return undefined;
   }
 }

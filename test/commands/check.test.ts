@@ -1,11 +1,12 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { check, type Report } from "../../src/commands/check.ts";
 import { checkTable } from "../../src/commands/check-table.ts";
 import { type Environment, type FlagValues, load } from "../../src/config/load.ts";
+import { flockExclusive } from "../../src/host/libc.ts";
 import type { Collector, Finding } from "../../src/metrics/collector.ts";
 import { COLLECTORS, openCollectors } from "../../src/scrape/sources.ts";
 
@@ -233,6 +234,24 @@ describe("files and directories", () => {
       ["warning", "counters start from zero in every run: it is no directory"],
     ]);
     expect(report.works).toBe(false);
+  });
+
+  test("a lock that cannot be had is an error with the remedy, one that a run holds is none", async () => {
+    const directory = join(scratch, "in-use");
+    const lock = join(directory, ".plumbline.prom.lock");
+    const flags = { "textfile.directory": directory, "state.directory": join(scratch, "new/state") };
+    mkdirSync(lock, { recursive: true });
+    expect((await reportOf(flags)).service[1]).toEqual({
+      level: "error",
+      subject: lock,
+      message: `cannot open the lock file ${lock}: EISDIR`,
+      remedy: "let this user write into the directory; remove a lock file that is another user's",
+    });
+
+    rmdirSync(lock);
+    const held = flockExclusive(lock);
+    expect((await reportOf(flags)).service[1]?.level).toBe("ok");
+    if (held !== "locked") held.unlock();
   });
 
   test("directories that will do are told", async () => {
