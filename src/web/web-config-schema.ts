@@ -143,3 +143,13 @@ export const KNOWN_KEYS: Readonly<Record<string, readonly string[]>> = {
   "http_server_config.headers": Object.keys(headers.entries),
   rate_limit: Object.keys(rateLimit.entries),
 };
+
+/** Where keys and values stand, and no list. */
+export const SECTIONS: readonly (readonly string[])[] = [
+  [],
+  ["tls_server_config"],
+  ["http_server_config"],
+  ["http_server_config", "headers"],
+  ["rate_limit"],
+  ["basic_auth_users"],
+];

@@ -6,7 +6,7 @@
  * `scheme: https`, `tls_config: {ca_file, cert_file, key_file, server_name}` and `basic_auth: {username, password}`.
  */
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync, type Stats, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import * as v from "valibot";
 import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from "yaml";
@@ -15,7 +15,13 @@ import { nearest } from "../config/nearest.ts";
 import { errorCode, name as runtimeName } from "../runtime/index.ts";
 import { fileStamp } from "./file-stamp.ts";
 import { CIPHER_SUITES, CURVES, TLS_VERSIONS, type TlsVersion } from "./tls-names.ts";
-import { type ClientAuthType, KNOWN_KEYS, type WebConfigFile, WebConfigSchema } from "./web-config-schema.ts";
+import {
+  type ClientAuthType,
+  KNOWN_KEYS,
+  SECTIONS,
+  type WebConfigFile,
+  WebConfigSchema,
+} from "./web-config-schema.ts";
 
 /** The file as validated, with certificates and keys read. */
 export interface WebConfig {
@@ -106,7 +112,11 @@ function parse(file: string): { written: WebConfigFile; problemAt: ProblemAt } {
   }
   const problemAt: ProblemAt = (path, text) =>
     new WebConfigError({ file, ...place(document, lines, path), text });
-  const result = v.safeParse(WebConfigSchema, plain(document, file) ?? {});
+  const value = plain(document, file) ?? {};
+  // valibot would take a list for an object, and an empty one for one without keys.
+  const list = SECTIONS.find((path) => Array.isArray(at(value, path)));
+  if (list !== undefined) throw problemAt(list, mustHaveKeys(list));
+  const result = v.safeParse(WebConfigSchema, value);
   if (result.success) return { written: result.output, problemAt };
   const [issue] = result.issues;
   const path = pathOf(issue);
@@ -116,7 +126,7 @@ function parse(file: string): { written: WebConfigFile; problemAt: ProblemAt } {
 
 function readText(file: string): string {
   try {
-    const { size } = statSync(file);
+    const { size } = statRegular(file);
     if (size > MAX_FILE_BYTES)
       throw new WebConfigError({
         file,
@@ -141,25 +151,34 @@ function plain(document: Document, file: string): unknown {
   }
 }
 
-/** Ends where a list stands in the place of keys and values: its members have no names to go by. */
-function pathOf(issue: v.BaseIssue<unknown>): Path {
-  const steps = issue.path ?? [];
-  const list = steps.findIndex(({ type, input }) => type !== "array" && Array.isArray(input));
-  return (list < 0 ? steps : steps.slice(0, list)).map(({ key }) =>
-    typeof key === "number" ? key : String(key),
+const at = (value: unknown, path: Path): unknown =>
+  path.reduce(
+    (inner: unknown, key) =>
+      typeof inner === "object" && inner !== null ? Reflect.get(inner, key) : undefined,
+    value,
   );
-}
+
+const pathOf = (issue: v.BaseIssue<unknown>): Path =>
+  (issue.path ?? []).map(({ key }) => (typeof key === "number" ? key : String(key)));
 
 const isUnknownKey = (issue: v.BaseIssue<unknown>): boolean =>
-  issue.type === "strict_object" && issue.expected === "never" && pathOf(issue).length === issue.path?.length;
+  issue.type === "strict_object" && issue.expected === "never";
 
 function sentence(issue: v.BaseIssue<unknown>, path: Path): string {
-  const where = path.map((key) => (typeof key === "number" ? `[${key}]` : `.${printable(key)}`)).join("");
-  const needsKeys =
-    issue.type === "strict_object" || issue.type === "record" || path.length < (issue.path?.length ?? 0);
-  if (needsKeys) return `${where === "" ? "the file" : where.slice(1)} must have keys and values`;
-  return `${where.slice(1)} ${issue.message}`;
+  return issue.type === "strict_object" || issue.type === "record"
+    ? mustHaveKeys(path)
+    : `${pathText(path)} ${issue.message}`;
 }
+
+const mustHaveKeys = (path: Path): string =>
+  `${path.length === 0 ? "the file" : pathText(path)} must have keys and values`;
+
+/** `tls_server_config.cipher_suites[0]` */
+const pathText = (path: Path): string =>
+  path
+    .map((key) => (typeof key === "number" ? `[${key}]` : `.${printable(key)}`))
+    .join("")
+    .slice(1);
 
 function unknownKey(path: Path): string {
   const section = path.slice(0, -1).join(".");
@@ -337,7 +356,7 @@ class PemFiles {
     const file = resolve(this.#directory, path);
     this.stamps.set(file, fileStamp(file));
     try {
-      const { size, mode } = statSync(file);
+      const { size, mode } = statRegular(file);
       if (size > MAX_FILE_BYTES) throw problem(`${file} has ${size} bytes; expected is PEM of at most 1 MiB`);
       if (secret && (mode & 0o004) !== 0)
         this.warnings.push(`everybody may read the private key ${file}; chmod o-r it`);
@@ -349,10 +368,19 @@ class PemFiles {
   }
 }
 
+/** Reading a pipe or a device could wait, or go on, for ever. A directory says by itself that it cannot be read. */
+function statRegular(file: string): Stats {
+  const stats = statSync(file);
+  if (stats.isFile() || stats.isDirectory()) return stats;
+  throw Object.assign(new Error(`${file} is no regular file`), { code: IRREGULAR });
+}
+
+const IRREGULAR = "IRREGULAR";
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "no such file",
   EACCES: "permission denied",
   EISDIR: "is a directory",
+  [IRREGULAR]: "is no regular file",
   ENOTDIR: "a part of the path is no directory",
 };
 

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { execFileSync } from "node:child_process";
 import { chmodSync, copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import fc from "fast-check";
@@ -104,6 +105,14 @@ describe("a bad web configuration", () => {
     expect(complaint(made.directory)).toBe(
       `cannot read the web configuration file ${made.directory}: is a directory`,
     );
+  });
+
+  test("that is a pipe, or names one, is not waited for", () => {
+    const pipe = join(made.directory, "pipe");
+    execFileSync("mkfifo", [pipe]);
+    expect(complaint(pipe)).toBe(`cannot read the web configuration file ${pipe}: is no regular file`);
+    const file = written(`tls_server_config: {cert_file: pipe, key_file: pipe}`);
+    expect(complaint(file)).toBe(`${file}:1:32: cannot read ${pipe}: is no regular file`);
   });
 
   test("of 10 MB is not read", () => {
