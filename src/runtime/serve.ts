@@ -1,4 +1,6 @@
 /** What serving HTTP means in both runtimes: the types and limits that their modules share. */
+import { lookup } from "node:dns/promises";
+import { isIP } from "node:net";
 import type { TLSSocket, TlsOptions } from "node:tls";
 
 /** Never rejects: whatever happens inside is answered. */
@@ -64,7 +66,11 @@ export async function onHost<T>(
   host: string | undefined,
   listen: (host: string) => T | Promise<T>,
 ): Promise<T> {
-  if (host !== undefined) return listen(host);
+  if (host !== undefined) {
+    // Of a name that is not known, Bun says whatever the last system call that failed has said.
+    if (isIP(host) === 0) await lookup(host);
+    return listen(host);
+  }
   const [dualStack, onlyV4] = WILDCARDS;
   try {
     return await listen(dualStack);

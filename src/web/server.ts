@@ -58,6 +58,7 @@ const WHY_NOT: Readonly<Record<string, string>> = {
     "permission denied; a port below 1024 needs CAP_NET_BIND_SERVICE, a socket file a directory that may be written; or choose another --web.listen-address",
   EADDRNOTAVAIL: "no interface of this host has this address",
   ENOTFOUND: "no such host name",
+  EAI_AGAIN: "the host name cannot be resolved",
   ENOENT: "the directory of the socket file does not exist",
   EEXIST: "a file that is no socket is in the way",
 };

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from "
 import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { servePlain } from "../../src/runtime/index.ts";
 import { serveNode } from "../../src/runtime/node-http.ts";
 import type { Listening } from "../../src/runtime/serve.ts";
 import { listen, type WebServer } from "../../src/web/server.ts";
@@ -263,6 +264,16 @@ describe("listen addresses", () => {
       "cannot listen on 192.0.2.1:9847: no interface of this host has this address",
     );
   });
+
+  test.each(["Bun.serve", "node:http"])(
+    "over %s a host name that nobody knows is named in the error",
+    async (by) => {
+      const address = { kind: "tcp", host: "nobody.invalid", port: 9847 } as const;
+      const { handle } = testApp();
+      const listening = by === "Bun.serve" ? servePlain(address, handle) : serveNode(address, handle);
+      await expect(listening).rejects.toMatchObject({ code: "ENOTFOUND" });
+    },
+  );
 
   test("a unix socket is served to its owner and group, and is gone after the stop", async () => {
     const path = join(mkdtempSync(join(tmpdir(), "plumbline-")), "plumbline.sock");
