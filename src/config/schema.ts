@@ -52,10 +52,10 @@ export function configSchema(collectors: readonly string[]) {
           [":9847"],
         ),
         telemetry_path: v.optional(
-          setting(v.pipe(v.string(), v.regex(/^\/(?!-(\/|$))[^\s?#]+$/)), {
+          setting(v.pipe(v.string(), v.regex(/^\/(?!-(\/|$))(?!.*\/\.\.?(\/|$))[\w~./%-]+$/)), {
             description: "Path of the metrics",
             expected:
-              'a path such as /metrics: it starts with "/", is more than that, has no "?", "#" or blank, and does not lie under /-/',
+              'a path such as /metrics: of letters, digits and "~._%-/", with more than "/", no part "." or "..", and not under /-/',
             placeholder: "path",
           }),
           "/metrics",
