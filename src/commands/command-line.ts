@@ -128,7 +128,9 @@ function commandLine(
   );
   demo.action(() =>
     choose(async () =>
-      (await import("./demo.ts")).run(loadFor(demo), { once: demo.getOptionValue("once") === true }),
+      (await import("./demo.ts")).run(loadFor(demo), () => loadFor(demo), {
+        once: demo.getOptionValue("once") === true,
+      }),
     ),
   );
 

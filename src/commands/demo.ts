@@ -30,7 +30,11 @@ const WRONG_USAGE = 2;
 const HOST_PATHS = ["path.sysfs", "path.devfs"];
 
 /** Takes the recorded host of --path.sysfs and --path.devfs, or builds one in a directory that goes at the end. */
-export async function run(loaded: Loaded, options: { readonly once: boolean }): Promise<number> {
+export async function run(
+  loaded: Loaded,
+  reload: () => Loaded,
+  options: { readonly once: boolean },
+): Promise<number> {
   const log = createLog(loaded.settings.log);
   const chosen = loaded.origins.filter(({ name, from }) => HOST_PATHS.includes(name) && from !== "default");
   if (chosen.length === 1) {
@@ -43,29 +47,28 @@ export async function run(loaded: Loaded, options: { readonly once: boolean }): 
       log.error("this is no recorded host", { err: problem });
       return CANNOT_START;
     }
-    return runOn(loaded, options, []);
+    return runOn(loaded, reload, options, []);
   }
 
   const directory = mkdtempSync(join(tmpdir(), "plumbline-demo-"));
   // Also where a fault ends the process.
   process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
   const { sysfs, devfs } = buildHost(directory, livingHost(Date.now()));
-  const { settings } = loaded;
-  const path = { ...settings.path, sysfs, devfs };
-  return runOn({ ...loaded, settings: { ...settings, path } }, options, LIVING_HOST_SHOWS);
+  const simulated = ({ settings, ...others }: Loaded): Loaded => {
+    return { ...others, settings: { ...settings, path: { ...settings.path, sysfs, devfs } } };
+  };
+  return runOn(simulated(loaded), () => simulated(reload()), options, LIVING_HOST_SHOWS);
 }
 
 function runOn(
   loaded: Loaded,
+  reload: () => Loaded,
   { once }: { readonly once: boolean },
   shows: typeof LIVING_HOST_SHOWS,
 ): Promise<number> {
   if (once) return printOnce(loaded.settings);
-  return serve(
-    loaded,
-    () => loaded,
-    openSimulated,
-    (addresses) => print(welcome(loaded.settings, addresses, shows)),
+  return serve(loaded, reload, openSimulated, (addresses) =>
+    print(welcome(loaded.settings, addresses, shows)),
   );
 }
 

@@ -49,6 +49,10 @@ async function welcomeOf(demo: { readonly stdout: ReadableStream<Uint8Array> }):
   throw new Error(`the demo ended and printed "${text}"`);
 }
 
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  while (!(await holds())) await Bun.sleep(20);
+}
+
 const familiesIn = (exposition: string) =>
   new Set([...exposition.matchAll(/^# TYPE (\S+) /gm)].flatMap(([, name]) => name ?? []));
 
@@ -134,6 +138,21 @@ describe("plumbline demo", () => {
     demo.kill("SIGTERM");
     expect(await demo.exited).toBe(0);
     expect(readdirSync(temporary)).toEqual([]);
+  });
+
+  test("loads its configuration again on SIGHUP, and stays on its simulated host", async () => {
+    const file = join(temporary, "plumbline.yaml");
+    writeFileSync(file, "collectors: {ebs: false}");
+    const demo = start("--web.listen-address=127.0.0.1:0", `--config.file=${file}`);
+    const [, url] = /open\s+(http:\/\/\S+\/)/.exec(await welcomeOf(demo)) ?? [];
+    const scrape = async () => await (await fetch(`${url}metrics`)).text();
+    expect(await scrape()).not.toContain('plumbline_collector_success{collector="ebs"}');
+
+    writeFileSync(file, "collectors: {ebs: true}");
+    demo.kill("SIGHUP");
+    await until(async () => (await scrape()).includes('plumbline_collector_success{collector="ebs"} 1'));
+    expect(familiesIn(await scrape())).toContain("ebs_total_read_ops_total");
+    rmSync(file);
   });
 
   test("says so where its address is in use, and that another can be given", async () => {
