@@ -170,11 +170,13 @@ function decodeHistogram(page: DataView, offset: number, ops: bigint): LatencyHi
     const lowerUs = page.getBigUint64(at(bin) + BIN.lower, true);
     const upperUs = page.getBigUint64(at(bin) + BIN.upper, true);
     const count = page.getBigUint64(at(bin) + BIN.count, true);
-    // As doubles, because that is what the bounds of an exposed histogram are.
-    const upper = Number(upperUs);
-    if (lowerUs > upperUs) return `bin ${bin} goes from ${lowerUs} down to ${upperUs} µs`;
-    if (upper <= previousUpper || Number(lowerUs) < previousUpper) {
-      return `the bounds of bin ${bin} do not ascend`;
+    // As doubles and in seconds, because that is what the bounds of an exposed histogram are.
+    const upper = Number(upperUs) / 1e6;
+    if (Number(lowerUs) / 1e6 < previousUpper) return `the bounds of bin ${bin} do not ascend`;
+    // Nothing ends the last bin: what stands there, be it 0 or 2^64 - 1, bounds nothing.
+    if (bin < binCount - 1) {
+      if (lowerUs > upperUs) return `bin ${bin} goes from ${lowerUs} down to ${upperUs} µs`;
+      if (upper <= previousUpper) return `the bounds of bin ${bin} do not ascend`;
     }
     previousUpper = upper;
     sum += count;

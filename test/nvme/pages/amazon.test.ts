@@ -137,17 +137,35 @@ describe("latency histograms", () => {
     expect(page?.writeLatency?.at(-1)).toEqual({ lowerUs: 63n, upperUs: 64n, count: 63n });
   });
 
+  test.each([0n, 4n, U64_MAX])("a last bin that ends at %p has no end, and costs nothing", (upperUs) => {
+    const readBins = [one(0n, 8n), one(8n, 16n), one(16n, upperUs)];
+    const { page, problems } = decodeEbs(ebsVolumePage({ readBins, writeBins: [one(0n, upperUs)] }));
+    expect(problems).toEqual([]);
+    expect(countsOf(page?.readLatency)).toEqual([1n, 1n, 1n]);
+    expect(countsOf(page?.writeLatency)).toEqual([1n]);
+  });
+
   const one = (lowerUs: bigint, upperUs: bigint): Bin => ({ lowerUs, upperUs, count: 1 });
   test.each<[string, Parameters<typeof ebsVolumePage>[0]]>([
     ["65 bins", { readBinCount: 65n }],
     ["2^64-1 bins", { writeBinCount: U64_MAX }],
-    ["upper bounds that fall", { readBins: [one(0n, 8n), one(4n, 4n)] }],
-    ["two equal upper bounds", { readBins: [one(0n, 8n), one(8n, 8n)] }],
+    ["two equal upper bounds", { readBins: [one(0n, 8n), one(8n, 8n), one(8n, 16n)] }],
     ["bins that overlap", { readBins: [one(0n, 8n), one(4n, 16n)] }],
-    ["a lower bound above the upper", { writeBins: [one(9n, 8n)] }],
+    ["a lower bound above the upper", { writeBins: [one(9n, 8n), one(9n, 16n)] }],
+    ["a last bin that begins below the one before", { writeBins: [one(0n, 8n), one(0n, U64_MAX)] }],
     [
       "bounds that are one and the same as doubles",
-      { readBins: [one(0n, 2n ** 60n), one(2n ** 60n, 2n ** 60n + 1n)] },
+      { readBins: [one(0n, 2n ** 60n), one(2n ** 60n, 2n ** 60n + 1n), one(2n ** 61n, 2n ** 62n)] },
+    ],
+    [
+      "bounds that are one and the same as doubles in seconds",
+      {
+        readBins: [
+          one(0n, 2225138503891215104n),
+          one(2225138503891215104n, 2225138503891215360n),
+          one(2225138503891215360n, U64_MAX),
+        ],
+      },
     ],
   ])("%s: the counters stay, both histograms go", (_, changes) => {
     const decoded = decodeEbs(ebsVolumePage(changes));
@@ -161,7 +179,9 @@ describe("latency histograms", () => {
   });
 
   test("what is wrong is said of each histogram", () => {
-    const { problems } = decodeEbs(ebsVolumePage({ readBinCount: 65n, writeBins: [one(9n, 8n)] }));
+    const { problems } = decodeEbs(
+      ebsVolumePage({ readBinCount: 65n, writeBins: [one(9n, 8n), one(9n, 16n)] }),
+    );
     expect(problems[0]?.detail).toBe(
       "the EBS statistics, read histogram: 65 bins, more than 64; write histogram: bin 0 goes from 9 down to 8 µs; " +
         "latencies are left out",
