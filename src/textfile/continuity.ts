@@ -45,5 +45,7 @@ export function resume(settings: Settings, own: OwnMetrics, log: Log): Continuit
   if (loaded.kind === "loaded") own.restore(loaded.state);
   else if (loaded.kind === "stale") log.info("counters start from zero", { reason: loaded.reason });
   else if (loaded.kind !== "missing") log.warn("counters start from zero", { reason: loaded.reason });
-  return { save: (counted) => file.save(counted.saved()) };
+  // Also what a collector counted that this run does not have.
+  const before = loaded.kind === "loaded" ? loaded.state : {};
+  return { save: (counted) => file.save({ ...before, ...counted.saved() }) };
 }

@@ -176,6 +176,13 @@ describe("from run to run", () => {
     expect(statSync(join(root, "state/plumbline-state.json")).mode & 0o777).toBe(0o600);
   });
 
+  test("what a collector counted goes on after a run without it", async () => {
+    await ran({ a: "works" });
+    await ran({});
+    await ran({ a: "works" });
+    expect(sample('fake_readings_total{collector="a"}')).toBe(2);
+  });
+
   test("counters start from zero after a boot", async () => {
     await ran({ a: "works" });
     boot("ba987654-5a52-4c8e-9a06-ba9876543210");
