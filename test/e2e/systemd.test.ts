@@ -66,3 +66,13 @@ test("the textfile unit may write where its environment tells it to", () => {
   expect(directory).toBeDefined();
   expect(/^ReadWritePaths=(.*)$/m.exec(unit)?.[1]?.split(" ")).toContain(`-${directory}`);
 });
+
+test.each(services)("%s and the tmpfiles fragment agree on the modes of directories", (name) => {
+  const unit = readFileSync(join(UNITS, name), "utf8");
+  const fragment = readFileSync(join(UNITS, "plumbline.tmpfiles.conf"), "utf8");
+  const unitMode = (kind: string) => new RegExp(`^${kind}DirectoryMode=(.*)$`, "m").exec(unit)?.[1];
+  const fragmentMode = (path: string) => new RegExp(`^d ${path} (\\d+) `, "m").exec(fragment)?.[1];
+  // Where they differ, systemd warns at each start: once a minute, with the timer.
+  expect(unitMode("State")).toBe(fragmentMode("/var/lib/plumbline") ?? "none");
+  expect(unitMode("Configuration")).toBe(fragmentMode("/etc/plumbline") ?? "none");
+});
