@@ -141,6 +141,18 @@ describe("plumbline textfile, wrongly used,", () => {
     expect(running.log()).toContain("--textfile.directory");
   });
 
+  test.each(["../x.prom", "a/b.prom", ".prom", ".hidden.prom", "x.txt", "x.prom/", ""])(
+    'with the name "%s" exits 2 and writes nothing',
+    (name) => {
+      const main = join(import.meta.dir, "../../src/main.ts");
+      const words = ["textfile", `--textfile.directory=${directory}`, `--textfile.name=${name}`];
+      const { exitCode, stderr } = Bun.spawnSync([process.execPath, main, ...words]);
+      expect(exitCode).toBe(2);
+      expect(stderr.toString()).toContain("--textfile.name must be a file name that ends in .prom");
+      expect(readdirSync(directory)).toEqual([]);
+    },
+  );
+
   test("into a directory that is missing exits 1 and names it", async () => {
     const missing = join(root, "none");
     const { code, log } = await ran({ a: "works" }, { "textfile.directory": missing });
