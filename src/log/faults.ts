@@ -2,7 +2,7 @@
  * Speaks of a fault when it starts, every ten minutes while it lasts, and when it ends: never once a scrape. A fault
  * that comes and goes, or keeps changing its reason, gets a few lines in ten minutes and is counted after that.
  */
-import type { Log, LogFields } from "./log.ts";
+import type { Log, LogFields, LogLevel } from "./log.ts";
 
 const REPEAT_MS = 10 * 60_000;
 /** How many lines one key may write within `REPEAT_MS`; what is left unsaid is in the next line's count. */
@@ -45,7 +45,7 @@ export class FaultLog {
   }
 
   /** `fields.reason` tells faults of one key apart: a new reason is logged at once, a new message alone is not. */
-  fail(key: string, message: string, fields: LogFields = {}): void {
+  fail(key: string, message: string, fields: LogFields = {}, level: LogLevel = "error"): void {
     const now = this.#now();
     const fault = this.#hear(key, now);
     const starts = !fault.failing && !fault.announced;
@@ -62,7 +62,7 @@ export class FaultLog {
     fault.reason = reason;
     fault.announced = true;
     fault.announcedAt = now;
-    this.#log.error(message, fault.count > 1 ? { ...fields, count: fault.count } : fields);
+    this.#log[level](message, fault.count > 1 ? { ...fields, count: fault.count } : fields);
   }
 
   recover(key: string, message: string, fields: LogFields = {}): void {

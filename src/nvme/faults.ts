@@ -10,6 +10,9 @@ interface Fault {
   readonly reason: Reason;
 }
 
+/** All that the device has to tell was read, and nothing can be done about the rest. */
+const HARMLESS: ReadonlySet<Reason> = new Set(["empty_page", "limit"]);
+
 export class CollectorFaults implements DeviceFaults {
   readonly #collector: string;
   readonly #own: OwnMetrics;
@@ -37,7 +40,7 @@ export class CollectorFaults implements DeviceFaults {
     const fields = { ...this.#fields({ device, reason }), err: detail };
     // A device without a page is told of once: there is no end to it that one could wait for.
     if (reason === "unsupported_page") this.#log.info("an NVMe device does not have a page", fields);
-    else this.#faultLog.fail(key, "fault on an NVMe device", fields);
+    else this.#faultLog.fail(key, "fault on an NVMe device", fields, HARMLESS.has(reason) ? "info" : "error");
   }
 
   settle(): void {

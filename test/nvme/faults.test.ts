@@ -108,6 +108,22 @@ describe("the log", () => {
     expect(log.lines).toMatchObject([{ level: "info", fields: { reason: "unsupported_page" } }]);
   });
 
+  test.each(["empty_page", "limit"] as const)(
+    "does not call `%s` an error: nothing can be done",
+    (reason) => {
+      const { nvme, log, pass } = setUp();
+      for (let scrape = 0; scrape <= 10; scrape++) {
+        nvme.record("nvme0", reason, "nothing to do");
+        nvme.settle();
+        pass(MINUTE);
+      }
+      expect(log.lines).toMatchObject([
+        { level: "info", fields: { reason } },
+        { level: "info", fields: { reason, count: 11 } },
+      ]);
+    },
+  );
+
   test("names no device where the fault is of none", () => {
     const { nvme, log } = setUp();
     nvme.record("", "listing", "cannot list");
