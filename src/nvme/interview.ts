@@ -75,8 +75,10 @@ type Fault = Exclude<Answer, { readonly kind: "page" | "known_unsupported" }>;
 /** What a fault means, and what to do about it. */
 export function problemOf(controller: Controller, page: Page, fault: Fault): Problem {
   const problem = explain(controller, PAGE_NAMES[page], fault);
-  // The second half is an addition to the first, so its loss is one thing to count whatever the cause.
-  return page === "instance_store_detail" ? { ...problem, reason: "detail" } : problem;
+  // The second half is an addition to the first, so its loss is one thing to count whatever the cause, but for a device
+  // that does not have it: that is told once and never over.
+  const isDetail = page === "instance_store_detail" && fault.kind !== "unsupported_page";
+  return isDetail ? { ...problem, reason: "detail" } : problem;
 }
 
 const explain = (controller: Controller, page: string, fault: Fault): Problem =>

@@ -100,6 +100,23 @@ test("a case that lasts is counted by each scrape and logged once", async () => 
   });
 });
 
+test("a page that a device does not have is counted and told once, and never over", async () => {
+  const description = FAILURES["instance store detail unsupported"];
+  if (description === undefined) throw new Error("the case is gone");
+  await withHost(description, async (host) => {
+    const collecting = collectOn(host);
+    try {
+      for (let scrape = 0; scrape < 3; scrape++) await collecting.scrape();
+      expect(await collecting.scrape()).toContain(
+        'plumbline_nvme_device_errors_total{collector="instance_store",device="nvme0",reason="unsupported_page"} 1\n',
+      );
+      expect(collecting.logLines().filter((line) => line.includes("device=nvme0"))).toHaveLength(1);
+    } finally {
+      collecting.close();
+    }
+  });
+});
+
 test("a device that hangs gets no second command, and its scrapes are in time", async () => {
   const description = FAILURES["device hangs"];
   if (description === undefined) throw new Error("the case is gone");

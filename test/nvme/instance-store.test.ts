@@ -163,7 +163,6 @@ describe("a volume that fails", () => {
 
   const FAILURES: Exclude<Answer, { readonly kind: "page" | "known_unsupported" }>[] = [
     { kind: "status", status: 0x4002 },
-    { kind: "unsupported_page", status: 0x4002 },
     { kind: "ioctl", errno: 5 },
     { kind: "timeout" },
     { kind: "busy" },
@@ -176,6 +175,16 @@ describe("a volume that fails", () => {
     expect(familiesOf(samples).filter((name) => name.includes("io_size"))).toEqual([]);
     expect(faults.reasons).toEqual(["nvme1 detail"]);
     expect(faults.recorded[0]?.detail).toMatch(/second half of the instance-store statistics|still pending/);
+    expect(success).toBe(true);
+  });
+
+  test("that has no second half keeps its base metrics, and only says so", async () => {
+    const { samples, success, faults } = await scrape(
+      oneVolume().answer("nvme1", "instance_store_detail", { kind: "unsupported_page", status: 0x4002 }),
+    );
+    expect(familiesOf(samples)).toContain("ec2_instance_store_read_io_latency_seconds");
+    expect(familiesOf(samples).filter((name) => name.includes("io_size"))).toEqual([]);
+    expect(faults.reasons).toEqual(["nvme1 unsupported_page"]);
     expect(success).toBe(true);
   });
 

@@ -293,6 +293,9 @@ export const FAILURES: Readonly<Record<string, HostDescription>> = {
   "instance store detail refused": beside(
     withAnswers(specifiedInstanceStore("nvme0"), answers.refuses(answers.INSTANCE_STORE_DETAIL, 0x400b)),
   ),
+  "instance store detail unsupported": beside(
+    withAnswers(specifiedInstanceStore("nvme0"), answers.refuses(answers.INSTANCE_STORE_DETAIL, 0x4002)),
+  ),
   "instance store version 0": beside(instanceStoreWith({ version: 0 })),
   "instance store 64 write bins": beside(
     instanceStoreWith({
