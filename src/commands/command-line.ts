@@ -183,8 +183,12 @@ function commandsFirst(command: Command, helper: Help): string {
 
 /** Commander's complaint with what helps; never with the value of a flag, which could be a secret. */
 function complaint(text: string, known: Catalogue): string {
-  const [, flag] = /^unknown option '(-[^'=]*)/.exec(text) ?? [];
+  const [, flag, value] = /^unknown option '(-[^'=]*)(=?)/.exec(text) ?? [];
   if (flag !== undefined) {
+    const isSwitch = known.settings.some(
+      (setting) => setting.kind === "switch" && `--${setting.flag}` === flag,
+    );
+    if (isSwitch && value !== "") return `${flag} takes no value but true and false`;
     const flags = ["help", "output", "raw", "once", "version", ...known.settings.map(({ flag }) => flag)];
     const name = flag.replace(/^--?(no-)?/, "");
     if (flags.includes(name)) return `${flag} is no flag of this command`;

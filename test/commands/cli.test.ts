@@ -108,6 +108,10 @@ describe("wrong usage exits 2 and says on standard error what would be right", (
       "--no-web.telemetry-path is no flag of this command\nSee plumbline serve --help.",
     ],
     [
+      ["--web.enable-lifecycle=yes"],
+      "--web.enable-lifecycle takes no value but true and false\nSee plumbline serve --help.",
+    ],
+    [
       ["--collector.nvm"],
       "there is no collector nvm for --collector.nvm; did you mean --collector.nvme? (the collectors are nvme, ebs, instance_store)",
     ],
