@@ -5,11 +5,8 @@ import { addressOf, openLibrary, readI32 } from "../runtime/ffi.ts";
 
 export interface FileStat {
   readonly isCharacterDevice: boolean;
-  readonly isRegularFile: boolean;
   /** The device that a device node stands for, `major:minor`; `0:0` for any other file. */
   readonly device: string;
-  readonly uid: number;
-  readonly sizeBytes: bigint;
 }
 
 /** Every call answers a negated errno (−13 for EACCES) where it fails. */
@@ -169,13 +166,9 @@ function openFirst() {
 
 /** struct statx of <linux/stat.h>, the same on all machines. */
 function decodeStatx(statx: DataView): FileStat {
-  const type = statx.getUint16(28, true) & fs.S_IFMT;
   return {
-    isCharacterDevice: type === fs.S_IFCHR,
-    isRegularFile: type === fs.S_IFREG,
+    isCharacterDevice: (statx.getUint16(28, true) & fs.S_IFMT) === fs.S_IFCHR,
     device: `${statx.getUint32(128, true)}:${statx.getUint32(132, true)}`,
-    uid: statx.getUint32(20, true),
-    sizeBytes: statx.getBigUint64(40, true),
   };
 }
 

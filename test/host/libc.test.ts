@@ -23,22 +23,15 @@ describe("calls", () => {
 
   test("/dev/null is the character device 1:3", () => {
     const fd = libc().open("/dev/null", constants.O_RDONLY);
-    expect(libc().stat(fd)).toMatchObject({ isCharacterDevice: true, isRegularFile: false, device: "1:3" });
+    expect(libc().stat(fd)).toEqual({ isCharacterDevice: true, device: "1:3" });
     expect(libc().close(fd)).toBe(0);
   });
 
-  test("a regular file has its size and its owner", () => {
+  test("a regular file is no device", () => {
     const path = join(directory, "file");
     writeFileSync(path, "12345");
     const fd = libc().open(path, constants.O_RDONLY);
-    const { uid } = statSync(path);
-    expect(libc().stat(fd)).toEqual({
-      isCharacterDevice: false,
-      isRegularFile: true,
-      device: "0:0",
-      uid,
-      sizeBytes: 5n,
-    });
+    expect(libc().stat(fd)).toEqual({ isCharacterDevice: false, device: "0:0" });
     libc().close(fd);
   });
 
