@@ -58,22 +58,14 @@ export function createCollector<Seen extends Reading>(
     name: reader.name,
 
     async collect(context): Promise<Collection> {
-      try {
-        const readings = await readAll(list(devices, faults), context);
-        for (const { controller, problems } of readings) {
-          for (const { reason, detail, remedy } of problems) {
-            faults.record(controller.name, reason, remedy === undefined ? detail : `${detail}; ${remedy}`);
-          }
-        }
-        const matching = readings.filter((reading) => reading.matches);
-        const samples = new Samples();
-        for (const reading of matching) reader.addSamples(samples, reading);
-        samples.add(NVME_DEVICES, { collector: reader.name }, matching.length);
-        const success = matching.length === 0 || matching.some((reading) => !reading.failed);
-        return { samples, success };
-      } finally {
-        faults.settle();
-      }
+      const readings = await readAll(list(devices, faults), context);
+      if (!isAbandoned(context)) record(readings, faults);
+      const matching = readings.filter((reading) => reading.matches);
+      const samples = new Samples();
+      for (const reading of matching) reader.addSamples(samples, reading);
+      samples.add(NVME_DEVICES, { collector: reader.name }, matching.length);
+      const success = matching.length === 0 || matching.some((reading) => !reading.failed);
+      return { samples, success };
     },
 
     async check(context): Promise<Finding[]> {
@@ -104,8 +96,22 @@ function list(devices: Devices, faults: DeviceFaults): Controller[] {
   } catch (error) {
     // No device can be named: the label is empty, as if it were absent.
     faults.record("", "listing", `${messageOf(error)}; ${LIST_REMEDY}`);
+    faults.settle();
     throw error;
   }
+}
+
+/** Whoever asked has gone before the deadline: devices that were not asked any more have no fault, nor lost one. */
+const isAbandoned = ({ signal, deadline }: ScrapeContext): boolean =>
+  signal.aborted && performance.now() < deadline;
+
+function record(readings: readonly Reading[], faults: DeviceFaults): void {
+  for (const { controller, problems } of readings) {
+    for (const { reason, detail, remedy } of problems) {
+      faults.record(controller.name, reason, remedy === undefined ? detail : `${detail}; ${remedy}`);
+    }
+  }
+  faults.settle();
 }
 
 function findings({ controller, matches, failed, problems, pages }: Reading): Finding[] {

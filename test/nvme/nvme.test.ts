@@ -152,6 +152,18 @@ describe("collector nvme", () => {
     expect(faults.reasons).toEqual([]);
   });
 
+  test("a scrape that nobody waits for any more tells of no fault, and of the end of none", async () => {
+    const devices = new FakeDevices(controllerOf("nvme0")).answer("nvme0", "smart", { kind: "timeout" });
+    const collect = async (deadline: number) => {
+      const faults = new RecordedFaults();
+      await createNvmeCollector(devices, faults).collect({ signal: AbortSignal.abort(), deadline });
+      return { reasons: faults.reasons, settled: faults.settled };
+    };
+    expect(await collect(performance.now() + 10_000)).toEqual({ reasons: [], settled: 0 });
+    // Late, not left: a device may be the cause.
+    expect(await collect(performance.now())).toEqual({ reasons: ["nvme0 timeout"], settled: 1 });
+  });
+
   test("controllers that cannot be listed reject the collection and count as `listing`", async () => {
     const faults = new RecordedFaults();
     const collector = createNvmeCollector(unlistableDevices("cannot read /sys/class/nvme: EACCES"), faults);
