@@ -225,7 +225,15 @@ describe("a volume that fails", () => {
   test.each<[string, Parameters<typeof ebsVolumePage>[0]]>([
     ["65 bins", { readBinCount: 65n }],
     ["descending bounds", { writeBins: DESCENDING }],
-    ["a lower bound above the upper", { readBins: [{ lowerUs: 2n, upperUs: 1n, count: 1 }] }],
+    [
+      "a lower bound above the upper",
+      {
+        readBins: [
+          { lowerUs: 2n, upperUs: 1n, count: 1 },
+          { lowerUs: 2n, upperUs: 4n, count: 1 },
+        ],
+      },
+    ],
   ])("%s: the counters stay and the histograms go", async (_, changes) => {
     const { samples, success, faults } = await scrape(
       oneVolume().answer("nvme1", "ebs", ebsVolumePage(changes)),
