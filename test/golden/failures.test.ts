@@ -128,6 +128,10 @@ test("a device that hangs gets no second command, and its scrapes are in time", 
       expect(exposition).toContain(
         'plumbline_nvme_device_errors_total{collector="nvme",device="nvme0",reason="busy"} 1\n',
       );
+      expect(exposition).toContain('nvme_info{device="nvme0",');
+      expect(exposition).toContain('nvme_device_accessible{device="nvme0"} 0\n');
+      expect(exposition).toContain('nvme_device_accessible{device="nvme1"} 1\n');
+      expect(collecting.logLines().filter((line) => line.includes("reason=busy"))).toHaveLength(1);
       const smartLogs = readFileSync(host.commandLog, "utf8")
         .split("\n")
         .filter((line) => line.includes('"dev":"245:0"') && line.includes(`"cdw10":${0x007f0002}`));
