@@ -2,6 +2,7 @@
  * Speaks of a fault when it starts, every ten minutes while it lasts, and when it ends: never once a scrape. A fault
  * that comes and goes, or keeps changing its reason, gets a few lines in ten minutes and is counted after that.
  */
+import * as v from "valibot";
 import type { Log, LogFields, LogLevel } from "./log.ts";
 
 const REPEAT_MS = 10 * 60_000;
@@ -27,6 +28,25 @@ interface Fault {
   windowLines: number;
 }
 
+/** What one process remembers for the next, where both have the same clock. */
+export const SavedFaultsSchema = v.array(
+  v.tuple([
+    v.string(),
+    v.object({
+      failing: v.boolean(),
+      announced: v.boolean(),
+      reason: v.optional(v.union([v.string(), v.number(), v.boolean()])),
+      count: v.number(),
+      startedAt: v.number(),
+      announcedAt: v.number(),
+      heardAt: v.number(),
+      windowStart: v.number(),
+      windowLines: v.number(),
+    }),
+  ]),
+);
+export type SavedFaults = v.InferOutput<typeof SavedFaultsSchema>;
+
 export class FaultLog {
   readonly #log: Log;
   readonly #now: () => number;
@@ -37,6 +57,23 @@ export class FaultLog {
   constructor(log: Log, now: () => number = () => performance.now()) {
     this.#log = log;
     this.#now = now;
+  }
+
+  /** Goes on from what another process saved. */
+  restore(saved: SavedFaults): void {
+    for (const [key, fault] of saved) this.#faults.set(key, { ...fault, reason: fault.reason });
+  }
+
+  saved(): SavedFaults {
+    return [...this.#faults].map(([key, { reason, ...fault }]) => [
+      key,
+      { ...fault, reason: typeof reason === "bigint" ? String(reason) : reason },
+    ]);
+  }
+
+  /** The keys that failed when they were last heard of. */
+  failing(): string[] {
+    return [...this.#faults].filter(([, { failing }]) => failing).map(([key]) => key);
   }
 
   /** How many keys are remembered. */

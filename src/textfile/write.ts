@@ -33,10 +33,11 @@ export async function writeTextfile(
   file: Textfile,
   settings: Settings,
   own: OwnMetrics,
-  log: Log,
+  processLog: Log,
   open: typeof openCollectors,
 ): Promise<readonly Outcome[]> {
-  const continuity = resume(settings, own, log);
+  const continuity = resume(settings, own, processLog);
+  const log = continuity?.log ?? processLog;
   const opened = open(settings, own, log, continuity === undefined ? {} : { state: "keep" });
   try {
     const scraper = new Scraper(opened.collectors, own, log);
