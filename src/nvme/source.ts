@@ -77,7 +77,70 @@ export function openNvme(settings: Settings, own: OwnMetrics, log: Log, seams: N
     seams.state === "keep"
       ? new NvmeState(settings.state.directory, settings.path.procfs, deltas)
       : undefined;
-  const pool = openPool(faultLog, seams);
+  const access =
+    state === undefined && seams.now === undefined
+      ? sharedAccess(settings, faultLog, seams, deltas)
+      : openAccess(settings, faultLog, seams, deltas, state);
+  const { devices } = access;
+  const ebsFaults = faults(EBS);
+  if (state?.fault !== undefined) ebsFaults.record("", "state_file", state.fault);
+  if (!existsSync(`${settings.path.sysfs}/class/nvme`)) {
+    log.info("this host has no NVMe driver", { path: `${settings.path.sysfs}/class/nvme` });
+  }
+  const place = { node: settings.nodeName, clusterId: settings.clusterId };
+  return {
+    collectors: [
+      createNvmeCollector(devices, faults(NVME)),
+      createEbsCollector(devices, ebsFaults, {
+        ...place,
+        device: settings.ebs.device,
+        deltas: access.deltas,
+      }),
+      createInstanceStoreCollector(devices, faults(INSTANCE_STORE), place),
+    ],
+    saveState: () => state?.save(deltas, devices.unsupported(), devices.hung()),
+    close: access.close,
+  };
+}
+
+/** The devices as this process knows them: what hangs, what they do not have, what was read last. */
+interface Access {
+  readonly devices: NvmeDevices;
+  readonly deltas: DeltaStore;
+  close(): void;
+}
+
+/**
+ * The access of collectors that are open at the same time to the same devices. A reload opens the new ones before it
+ * closes the old: they must not send a second command to a device that hangs, nor forget the readings before.
+ */
+const shares = new Map<string, { readonly access: Access; users: number }>();
+
+function sharedAccess(settings: Settings, faults: FaultLog, seams: NvmeSeams, deltas: DeltaStore): Access {
+  const { sysfs, devfs } = settings.path;
+  const key = JSON.stringify([sysfs, devfs, seams.worker?.href]);
+  const share = shares.get(key) ?? { access: openAccess(settings, faults, seams, deltas), users: 0 };
+  shares.set(key, share);
+  share.users++;
+  return {
+    ...share.access,
+    close() {
+      share.users--;
+      if (share.users > 0) return;
+      shares.delete(key);
+      share.access.close();
+    },
+  };
+}
+
+function openAccess(
+  settings: Settings,
+  faults: FaultLog,
+  seams: NvmeSeams,
+  deltas: DeltaStore,
+  state?: NvmeState,
+): Access {
+  const pool = openPool(faults, seams);
   const devices = new NvmeDevices({
     sysfs: settings.path.sysfs,
     devfs: settings.path.devfs,
@@ -89,21 +152,7 @@ export function openNvme(settings: Settings, own: OwnMetrics, log: Log, seams: N
       hangsElsewhere: (controller) => state.hangs(controller),
     }),
   });
-  const ebsFaults = faults(EBS);
-  if (state?.fault !== undefined) ebsFaults.record("", "state_file", state.fault);
-  if (!existsSync(`${settings.path.sysfs}/class/nvme`)) {
-    log.info("this host has no NVMe driver", { path: `${settings.path.sysfs}/class/nvme` });
-  }
-  const place = { node: settings.nodeName, clusterId: settings.clusterId };
-  return {
-    collectors: [
-      createNvmeCollector(devices, faults(NVME)),
-      createEbsCollector(devices, ebsFaults, { ...place, device: settings.ebs.device, deltas }),
-      createInstanceStoreCollector(devices, faults(INSTANCE_STORE), place),
-    ],
-    saveState: () => state?.save(deltas, devices.unsupported(), devices.hung()),
-    close: () => pool.close(),
-  };
+  return { devices, deltas, close: () => pool.close() };
 }
 
 /** The devices without collectors, for `inspect nvme`. */

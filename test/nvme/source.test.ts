@@ -165,6 +165,18 @@ describe("textfile runs, one after the other", () => {
       expect(commands()).toBe(1);
     }));
 
+  test("do not send a second command to a device that hangs when a reload opens them anew", () =>
+    withHost({ controllers: [drive(0, { answers: [hangs(SMART)] })], logCommands: true }, async (host) => {
+      const old = open(host);
+      await old.collector("nvme").collect(scrapeOf(500));
+      const reloaded = open(host);
+      old.close();
+      await reloaded.collector("nvme").collect(scrapeOf(500));
+      expect(await reloaded.errors()).toMatchObject([{ device: "nvme0", reason: "busy" }]);
+      reloaded.close();
+      expect(readFileSync(host.commandLog, "utf8").trimEnd().split("\n")).toHaveLength(1);
+    }));
+
   test("ask once for a page that a device does not have", () =>
     withHost({ controllers: [drive(0, { answers: [] })], logCommands: true }, async (host) => {
       const counts: number[] = [];
