@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { describeWith, PYTHON } from "../support/debian.ts";
 import { watch } from "../support/processes.ts";
 import { type Process, start } from "./processes.ts";
 import type { FakeRun } from "./with-fakes.ts";
@@ -266,7 +267,7 @@ describe("a reload", () => {
   });
 });
 
-describe("under systemd", () => {
+describeWith([PYTHON], "under systemd", () => {
   /** Binds a datagram socket, as systemd does; Bun has none for AF_UNIX. */
   const LISTENER = `
 import socket, sys

@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { describeWith, KILL, SYSTEMD_ANALYZE } from "../support/debian.ts";
 
 const UNITS = join(import.meta.dir, "../../systemd");
 const services = ["plumbline.service", "plumbline-textfile.service"];
@@ -28,36 +29,38 @@ function analyze(args: readonly string[], unit: string): { status: number | null
   }
 }
 
-test.each(units)("systemd-analyze verify has nothing to say about %s", (unit) => {
-  expect(analyze(["verify"], unit)).toEqual({ status: 0, output: "" });
-});
+describeWith([SYSTEMD_ANALYZE, KILL], "the units", () => {
+  test.each(units)("systemd-analyze verify has nothing to say about %s", (unit) => {
+    expect(analyze(["verify"], unit)).toEqual({ status: 0, output: "" });
+  });
 
-test.each(services)("systemd-analyze security rates %s 3.5 or better", (unit) => {
-  const { output } = analyze(["security", "--offline=yes"], unit);
-  const exposure = /Overall exposure level for .*: ([\d.]+)/.exec(output)?.[1];
-  expect(Number(exposure)).toBeGreaterThan(0);
-  expect(Number(exposure)).toBeLessThanOrEqual(3.5);
-});
+  test.each(services)("systemd-analyze security rates %s 3.5 or better", (unit) => {
+    const { output } = analyze(["security", "--offline=yes"], unit);
+    const exposure = /Overall exposure level for .*: ([\d.]+)/.exec(output)?.[1];
+    expect(Number(exposure)).toBeGreaterThan(0);
+    expect(Number(exposure)).toBeLessThanOrEqual(3.5);
+  });
 
-test("sysusers and tmpfiles fragments are accepted", () => {
-  const root = mkdtempSync(join(tmpdir(), "plumbline-root-"));
-  try {
-    mkdirSync(join(root, "etc"));
-    for (const [tool, fragment] of [
-      ["systemd-sysusers", "plumbline.sysusers.conf"],
-      ["systemd-tmpfiles", "plumbline.tmpfiles.conf"],
-    ] as const) {
-      const args = tool === "systemd-tmpfiles" ? ["--create"] : [];
-      const run = spawnSync(tool, [`--root=${root}`, ...args, join(UNITS, fragment)], { encoding: "utf8" });
-      expect({ tool, status: run.status, stderr: run.stderr.replace(/^Creating .*\n/gm, "") }).toEqual({
-        tool,
-        status: 0,
-        stderr: "",
-      });
+  test("sysusers and tmpfiles fragments are accepted", () => {
+    const root = mkdtempSync(join(tmpdir(), "plumbline-root-"));
+    try {
+      mkdirSync(join(root, "etc"));
+      for (const [tool, fragment] of [
+        ["systemd-sysusers", "plumbline.sysusers.conf"],
+        ["systemd-tmpfiles", "plumbline.tmpfiles.conf"],
+      ] as const) {
+        const args = tool === "systemd-tmpfiles" ? ["--create"] : [];
+        const run = spawnSync(tool, [`--root=${root}`, ...args, join(UNITS, fragment)], { encoding: "utf8" });
+        expect({ tool, status: run.status, stderr: run.stderr.replace(/^Creating .*\n/gm, "") }).toEqual({
+          tool,
+          status: 0,
+          stderr: "",
+        });
+      }
+    } finally {
+      rmSync(root, { recursive: true });
     }
-  } finally {
-    rmSync(root, { recursive: true });
-  }
+  });
 });
 
 test("the textfile unit may write where its environment tells it to", () => {

@@ -19,6 +19,9 @@ export const NODE_EXPORTER: Program = {
 export const OPENSSL: Program = { command: "openssl", package: "openssl" };
 export const CURL: Program = { command: "curl", package: "curl" };
 export const SYSTEMD_ANALYZE: Program = { command: "systemd-analyze", package: "systemd" };
+/** With which systemd reloads a service. */
+export const KILL: Program = { command: "/bin/kill", package: "procps" };
+export const PYTHON: Program = { command: "python3", package: "python3" };
 export const QEMU: Program = { command: "qemu-system-x86_64", package: "qemu-system-x86" };
 export const QEMU_ARM64: Program = { command: "qemu-aarch64-static", package: "qemu-user-static" };
 export const LIBC_ARM64: Program = {

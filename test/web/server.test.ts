@@ -251,6 +251,8 @@ describe("listen addresses", () => {
     const script = `
       import { listen } from ${JSON.stringify(join(import.meta.dir, "../../src/web/server.ts"))};
       import { settings, MemoryLog } from ${JSON.stringify(join(import.meta.dir, "support.ts"))};
+      // Loaded while it may: the sources need not be readable by all.
+      await import(${JSON.stringify(join(import.meta.dir, "../../src/runtime/bun.ts"))});
       process.setgid?.(65534); process.setuid?.(65534);
       await listen({ handle: async () => new Response() }, settings({ listenAddresses: ["127.0.0.1:81"] }).web, new MemoryLog())
         .then(() => console.log("listens"), (error) => console.log(error.message));

@@ -7,7 +7,7 @@ import { copyFileSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync } f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { plumblineBinary } from "../../support/binary.ts";
-import { describeUnless, lacking, type Program } from "../../support/debian.ts";
+import { CURL, describeUnless, KILL, lacking, type Program } from "../../support/debian.ts";
 import { parseExposition } from "../../support/exposition-parser.ts";
 import { QEMU, qemuDevices } from "./devices.ts";
 import { boot, prepare } from "./machine.ts";
@@ -64,7 +64,7 @@ exit 0
 `;
 
 const kernel = prepare();
-const reason = "lacking" in kernel ? kernel.lacking : lacking([SYSTEMD]);
+const reason = "lacking" in kernel ? kernel.lacking : lacking([SYSTEMD, KILL, CURL]);
 
 describeUnless(reason, "the units under systemd in a guest with NVMe controllers", () => {
   const seen = new Map<string, string>();
