@@ -8,7 +8,12 @@ import { NVME_DEVICE_ERRORS } from "./shared.ts";
 interface Fault {
   readonly device: string;
   readonly reason: Reason;
+  /** What the log takes for one fault. */
+  readonly key: string;
 }
+
+/** One fault in two stages: a command that is not answered, and the wait until the kernel has given it up. */
+const HANG: ReadonlySet<Reason> = new Set(["timeout", "busy"]);
 
 /** All that the device has to tell was read, and nothing can be done about the rest. */
 const HARMLESS: ReadonlySet<Reason> = new Set(["empty_page", "limit"]);
@@ -19,9 +24,9 @@ export class CollectorFaults implements DeviceFaults {
   readonly #log: Log;
   readonly #faultLog: FaultLog;
   /** Of the scrape before this one. */
-  #lasting = new Map<string, Fault>();
-  /** Of this scrape. */
-  #recorded = new Map<string, Fault>();
+  #lasting: readonly Fault[] = [];
+  /** Of this scrape, by device and reason. */
+  readonly #recorded = new Map<string, Fault>();
 
   constructor(collector: string, own: OwnMetrics, log: Log, faultLog: FaultLog) {
     this.#collector = collector;
@@ -33,23 +38,27 @@ export class CollectorFaults implements DeviceFaults {
   }
 
   record(device: string, reason: Reason, detail: string): void {
-    const key = `nvme ${this.#collector} ${device} ${reason}`;
-    if (this.#recorded.has(key)) return;
-    this.#recorded.set(key, { device, reason });
+    const counted = `${device} ${reason}`;
+    if (this.#recorded.has(counted)) return;
+    const key = `nvme ${this.#collector} ${device} ${HANG.has(reason) ? "hang" : reason}`;
+    const fault = { device, reason, key };
+    this.#recorded.set(counted, fault);
     this.#own.counter(NVME_DEVICE_ERRORS).inc({ collector: this.#collector, device, reason });
-    const fields = { ...this.#fields({ device, reason }), err: detail };
+    const fields = { ...this.#fields(fault), err: detail };
     // A device without a page is told of once: there is no end to it that one could wait for.
     if (reason === "unsupported_page") this.#log.info("an NVMe device does not have a page", fields);
     else this.#faultLog.fail(key, "fault on an NVMe device", fields, HARMLESS.has(reason) ? "info" : "error");
   }
 
   settle(): void {
-    for (const [key, fault] of this.#lasting) {
-      if (this.#recorded.has(key) || fault.reason === "unsupported_page") continue;
-      this.#faultLog.recover(key, "the fault on an NVMe device is over", this.#fields(fault));
+    const recorded = [...this.#recorded.values()];
+    const keys = new Set(recorded.map(({ key }) => key));
+    for (const fault of this.#lasting) {
+      if (keys.has(fault.key) || fault.reason === "unsupported_page") continue;
+      this.#faultLog.recover(fault.key, "the fault on an NVMe device is over", this.#fields(fault));
     }
-    this.#lasting = this.#recorded;
-    this.#recorded = new Map();
+    this.#lasting = recorded;
+    this.#recorded.clear();
   }
 
   #fields({ device, reason }: Fault) {

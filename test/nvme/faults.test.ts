@@ -91,12 +91,28 @@ describe("the log", () => {
     const { nvme, log } = setUp();
     nvme.record("nvme0", "timeout", "late");
     nvme.settle();
+    nvme.record("nvme0", "nvme_status", "refused");
+    nvme.settle();
+    expect(log.lines.map(({ level, fields }) => `${level} ${fields["reason"]}`)).toEqual([
+      "error timeout",
+      "error nvme_status",
+      "info timeout",
+    ]);
+  });
+
+  test("does not call a hang over as long as the device has a command pending", () => {
+    const { nvme, log } = setUp();
+    nvme.record("nvme0", "timeout", "late");
+    nvme.settle();
     nvme.record("nvme0", "busy", "still late");
     nvme.settle();
     expect(log.lines.map(({ level, fields }) => `${level} ${fields["reason"]}`)).toEqual([
       "error timeout",
       "error busy",
-      "info timeout",
+    ]);
+    nvme.settle();
+    expect(log.lines.slice(2)).toMatchObject([
+      { level: "info", fields: { device: "nvme0", reason: "busy" } },
     ]);
   });
 

@@ -359,7 +359,6 @@ describeUnless(reason, "the binary in a guest with NVMe controllers", () => {
     expect(about.map((line) => /level=(\w+).*reason=(\w+)/.exec(line)?.slice(1).join(" "))).toEqual([
       "error timeout",
       "error busy",
-      "info timeout",
       "info busy",
     ]);
     expect(status).toBe(0);
