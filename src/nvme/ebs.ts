@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import type { Collector, CollectorDescription, Finding, ScrapeContext } from "../metrics/collector.ts";
 import { counter, gauge, histogram } from "../metrics/descriptor.ts";
 import type { Samples } from "../metrics/samples.ts";
-import { identifyAmazon, type Place, volumeDevice } from "./amazon.ts";
+import { askVolume, type Place } from "./amazon.ts";
 import { ebsPage } from "./commands.ts";
 import type { DeltaStore, Deltas } from "./delta.ts";
 import { Interview } from "./interview.ts";
@@ -208,21 +208,14 @@ export async function readEbs(
 ): Promise<EbsReading> {
   const interview = new Interview(devices, controller, context);
   const ending = { controller, problems: interview.problems, pages: interview.pages };
-  const identified = await identifyAmazon(controller, interview);
-  if (identified.kind !== "amazon") {
-    const matches = identified.kind !== "impostor";
-    return { ...ending, matches, failed: true, volume: undefined };
-  }
-  const device = volumeDevice(controller, interview);
-  if (device === undefined) return { ...ending, matches: true, failed: true, volume: undefined };
-  const asked = await interview.ask(ebsPage(), decodeEbs);
-  if (asked.kind !== "page") {
-    return { ...ending, matches: true, failed: asked.kind === "failed", volume: undefined };
+  const asked = await askVolume(controller, interview, ebsPage(), decodeEbs);
+  if (asked.kind === "none") {
+    return { ...ending, matches: asked.matches, failed: asked.failed, volume: undefined };
   }
   const volume: Volume = {
-    device,
+    device: asked.device,
     volumeId: volumeIdOf(controller.serial),
-    mapping: mappingOf(identified.identity.mapping),
+    mapping: mappingOf(asked.identity.mapping),
     statistics: asked.page,
     deltas: deltas.observe(controller.name, controller.serial, asked.page, asked.readAt),
   };

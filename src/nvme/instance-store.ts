@@ -2,7 +2,7 @@
 import type { Collector, CollectorDescription, ScrapeContext } from "../metrics/collector.ts";
 import { counter, gauge, histogram } from "../metrics/descriptor.ts";
 import type { Samples } from "../metrics/samples.ts";
-import { identifyAmazon, type Place, volumeDevice } from "./amazon.ts";
+import { askVolume, type Place } from "./amazon.ts";
 import { instanceStoreDetail, instanceStorePage } from "./commands.ts";
 import { Interview } from "./interview.ts";
 import { latencySeconds, secondsOf } from "./latency.ts";
@@ -133,19 +133,17 @@ export async function readInstanceStore(
 ): Promise<InstanceStoreReading> {
   const interview = new Interview(devices, controller, context);
   const ending = { controller, problems: interview.problems, pages: interview.pages };
-  const identified = await identifyAmazon(controller, interview);
-  if (identified.kind !== "amazon") {
-    const matches = identified.kind !== "impostor";
-    return { ...ending, matches, failed: true, volume: undefined };
-  }
-  const device = volumeDevice(controller, interview);
-  if (device === undefined) return { ...ending, matches: true, failed: true, volume: undefined };
-  const asked = await interview.ask(instanceStorePage(), decodeInstanceStore);
-  if (asked.kind !== "page") {
-    return { ...ending, matches: true, failed: asked.kind === "failed", volume: undefined };
+  const asked = await askVolume(controller, interview, instanceStorePage(), decodeInstanceStore);
+  if (asked.kind === "none") {
+    return { ...ending, matches: asked.matches, failed: asked.failed, volume: undefined };
   }
   const bands = await readBands(asked.page, interview);
-  return { ...ending, matches: true, failed: false, volume: { device, statistics: asked.page, bands } };
+  return {
+    ...ending,
+    matches: true,
+    failed: false,
+    volume: { device: asked.device, statistics: asked.page, bands },
+  };
 }
 
 /** The second half is asked for only where the first says what is in it. */
