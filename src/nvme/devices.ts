@@ -222,6 +222,7 @@ class Lane {
 
   async #see(pending: Pending, run: CommandRun): Promise<void> {
     const sentAt = this.#now();
+    pending.onItsWay = true;
     pending.giveUp = () => run.giveUp();
     const answered = await run.answered;
     pending.conclude(answered);
@@ -246,8 +247,10 @@ class Pending {
   readonly #resolve: (answer: Answer) => void;
   #waiters = 0;
   #concluded = false;
+  /** Until it is on its way, the command waits behind another one that its device has not answered. */
+  onItsWay = false;
   /** Takes the command back, or leaves it to itself. */
-  giveUp: () => void = () => this.conclude({ result: { kind: "timeout" } });
+  giveUp: () => void = () => this.conclude({ result: { kind: "busy" } });
   /** Called when the command has returned after all. */
   onLate: (sentAt: number) => void = () => {};
 
@@ -275,7 +278,7 @@ class Pending {
     const { promise: late, resolve: leave } = Promise.withResolvers<Answer>();
     const timer = setTimeout(() => {
       this.#waiters--;
-      leave(TIMEOUT);
+      leave(this.onItsWay ? TIMEOUT : BUSY);
       if (this.#waiters === 0) this.giveUp();
     }, limitMs);
     try {

@@ -286,6 +286,18 @@ describe("a device that hangs", () => {
     expect(host.commands().length).toBe(1);
   });
 
+  test("is busy for a question that waited behind another one until its time was over", async () => {
+    const host = simulate(drive(0));
+    const devices = host.devices();
+    const controller = controllerOf(devices.list());
+    host.hang("nvme0");
+    const first = devices.ask(controller, smartLog(), scrapeOf(2000));
+    expect(await devices.ask(controller, identifyController(), scrapeOf(450))).toEqual({ kind: "busy" });
+    expect(host.commands().length).toBe(1);
+    host.release("nvme0");
+    expect((await first).kind).toBe("page");
+  });
+
   test("is not asked while a command of an earlier run hangs on it", async () => {
     const host = simulate(drive(0), drive(1));
     const devices = host.devices({ hangsElsewhere: ({ name }) => name === "nvme0" });

@@ -323,9 +323,8 @@ describeUnless(reason, "the binary in a guest with NVMe controllers", () => {
 
   test("writes the textfile in time, though its process must wait for the kernel", () => {
     const { file, fileMs, ms, status } = report.hungTextfile;
-    expect(
-      value(file, "plumbline_nvme_device_errors_total", { device: report.hungName, reason: "timeout" }),
-    ).toBe("1");
+    const hung = { collector: "ebs", device: report.hungName, reason: "timeout" };
+    expect(value(file, "plumbline_nvme_device_errors_total", hung)).toBe("1");
     expect(value(file, "ebs_total_read_ops_total", {})).toBe("60329");
     expect(fileMs).toBeLessThan(3000 + START_MS);
     expect(ms).toBeGreaterThan(fileMs + 2000); // else this device did not hang, and the test shows nothing
