@@ -1,4 +1,5 @@
 /** What is known of the CSI volumes of this node: what the kubelet wrote, and where each volume led. */
+import type { Backing } from "../host/block-devices.ts";
 
 /** Why a volume has no device, or (`backing_unresolved`) why nothing is known of what lies under it. */
 export const SKIP_REASONS = [
@@ -43,15 +44,6 @@ export interface SkippedPath {
 export interface KubeletWalk {
   readonly entries: readonly VolumeEntry[];
   readonly skipped: readonly SkippedPath[];
-}
-
-export type BackingRole = "multipath" | "partition_parent" | "leaf";
-
-/** What lies below a block device. */
-export interface Backing {
-  readonly devices: readonly { readonly device: string; readonly role: BackingRole }[];
-  /** False: slaves could not be read, form a loop or go too deep, and `devices` is what is known all the same. */
-  readonly complete: boolean;
 }
 
 /** One volume on one device, whoever uses it. */
