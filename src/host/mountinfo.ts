@@ -19,3 +19,40 @@ export interface MountsBelow {
   /** By mount point: those at and below the directory; the last line of a mount point wins. */
   readonly below: ReadonlyMap<string, Mount>;
 }
+
+/** The mount table cannot be had. */
+export class MountInfoError extends Error {
+  override readonly name = "MountInfoError";
+  /** `EACCES`; `EFBIG` where the table is larger than any that plumbline reads. */
+  readonly code: string;
+
+  constructor(message: string, code: string, cause?: unknown) {
+    super(message, { cause });
+    this.code = code;
+  }
+}
+
+/** Pure. Lines that do not concern `directory` (absolute, resolved) are skipped unparsed; so is what is no line of a mount table. */
+export function parseMountInfo(_bytes: Uint8Array, _directory: string): MountsBelow {
+  throw new Error("being written");
+}
+
+/** The mount points whose mount differs: what was read at or below them may be another file system's now. */
+export function changedMountPoints(_before: MountsBelow, _after: MountsBelow): string[] {
+  throw new Error("being written");
+}
+
+/** `<procfs>/self/mountinfo`, read again only where the kernel says that it changed. */
+export class MountTable {
+  constructor(_path: string) {}
+
+  /** `generation` grows when `mounts` may differ. Throws MountInfoError. */
+  read(_directory: string): { readonly mounts: MountsBelow; readonly generation: number } {
+    throw new Error("being written");
+  }
+
+  /** The next read reads, whatever the kernel says: see above for what it does not tell of. */
+  forget(): void {}
+
+  close(): void {}
+}
