@@ -12,14 +12,14 @@ export interface BlockDevice {
   readonly dev?: string;
   /** Of 512 bytes; 2 GiB where it is left out. */
   readonly sectors?: bigint;
-  /** The devices that it stands on, which are in the tree or come with it. */
+  /** The devices that it stands on. */
   readonly slaves?: readonly string[];
   /** The disk of which it is a partition. */
   readonly partitionOf?: string;
   readonly dm?: { readonly name: string; readonly uuid: string };
   /** Of a SCSI disk; `running` where the state is left out. */
   readonly scsi?: { readonly address: string; readonly state?: string };
-  /** Below devices/, the directory that holds its own; what `scsi` or `partitionOf` says, or `virtual/block`. */
+  /** The directory that holds its own; what `scsi` or `partitionOf` says, or `devices/virtual/block`. */
   readonly parent?: string;
   /** Files of its directory exactly as given, or missing where undefined. */
   readonly files?: FileContents;
@@ -33,7 +33,7 @@ export function buildBlockDevices(sysfs: string, devices: readonly BlockDevice[]
   writeTree(sysfs, tree);
 }
 
-/** `sysfs` has /sys at its root. */
+/** Adds them to a tree that has /sys as its root. */
 export function addBlockDevices(sysfs: FileTree, devices: readonly BlockDevice[]): void {
   for (const directory of ["block", "class/block", "dev/block"]) sysfs.directory(directory);
   // A disk before its partitions, wherever it stands in the list.
@@ -43,22 +43,23 @@ export function addBlockDevices(sysfs: FileTree, devices: readonly BlockDevice[]
   for (const { name, slaves = [] } of devices) {
     for (const slave of slaves) {
       sysfs.link(`${directoryOf(sysfs, name)}/slaves/${sysfsName(slave)}`, directoryOf(sysfs, slave));
-      sysfs.link(`${directoryOf(sysfs, slave)}/holders/${sysfsName(name)}`, directoryOf(sysfs, name));
+      const holders = `${directoryOf(sysfs, slave)}/holders`;
+      if (sysfs.has(holders)) sysfs.link(`${holders}/${sysfsName(name)}`, directoryOf(sysfs, name));
     }
   }
 }
 
-/** What <sysfs>/dev and class/ link to: `devices/virtual/block/dm-0`. Throws where the tree has no such device. */
-export function directoryOf(sysfs: FileTree, name: string): string {
-  const directory = sysfs.linked(`class/block/${sysfsName(name)}`);
-  if (directory === undefined) throw new Error(`the simulated /sys has no block device ${name}`);
-  return directory;
+/** The directory that class/block/ links to; of a device that this tree does not have, where most would be. */
+function directoryOf(sysfs: FileTree, name: string): string {
+  return sysfs.linked(`class/block/${sysfsName(name)}`) ?? `${VIRTUAL}/${sysfsName(name)}`;
 }
+
+const VIRTUAL = "devices/virtual/block";
 
 /** `major:minor`. Throws where the tree has no such device, or a hidden one. */
 export function deviceNumberOf(sysfs: FileTree, name: string): string {
   const dev = sysfs.text(`${directoryOf(sysfs, name)}/dev`);
-  if (dev === undefined) throw new Error(`the simulated block device ${name} has no number`);
+  if (dev === undefined) throw new Error(`the simulated /sys has no block device ${name} with a number`);
   return dev.trim();
 }
 
@@ -92,7 +93,7 @@ function addBlockDevice(sysfs: FileTree, device: BlockDevice): void {
 function parentOf(sysfs: FileTree, { partitionOf, scsi, parent }: BlockDevice): string {
   if (partitionOf !== undefined) return directoryOf(sysfs, partitionOf);
   if (scsi !== undefined) return `${scsiDirectory(scsi.address)}/block`;
-  return `devices/${parent ?? "virtual/block"}`;
+  return parent ?? VIRTUAL;
 }
 
 /** Of the disk with the address host:channel:target:unit. */

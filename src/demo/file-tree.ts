@@ -27,6 +27,10 @@ export class FileTree {
     return this.#entries;
   }
 
+  has(path: string): boolean {
+    return this.#entries.has(path);
+  }
+
   directory(path: string): void {
     if (path === "." || this.#entries.get(path)?.kind === "directory") return;
     this.#put(path, { kind: "directory" });

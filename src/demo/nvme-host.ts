@@ -3,8 +3,9 @@
  * of class/ into devices/, the padding, the paths of a multipath namespace), and `dev/` with a recording in place of
  * each controller's node.
  */
-import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { join } from "node:path";
+import { addBlockDevices } from "./block-devices.ts";
+import { type FileContents, FileTree, writeTree } from "./file-tree.ts";
 import type { RecordedAnswer, RecordingInput } from "./nvme-recording.ts";
 
 export interface HostDescription {
@@ -30,7 +31,7 @@ export interface ControllerDescription {
   /** Number of the subsystem; the controller's own where it is left out. */
   readonly subsystem?: number;
   /** Files of the controller's directory exactly as given, or missing where undefined. */
-  readonly files?: Readonly<Record<string, string | Uint8Array | undefined>>;
+  readonly files?: FileContents;
   readonly namespaces: readonly NamespaceDescription[];
   readonly node?: NodeDescription;
   readonly answers: readonly RecordedAnswer[];
@@ -57,7 +58,7 @@ export interface NamespaceDescription {
   readonly usedBlocks?: bigint;
   readonly anaState?: string;
   /** Files of the path's directory exactly as given, or missing where undefined. */
-  readonly files?: Readonly<Record<string, string | Uint8Array | undefined>>;
+  readonly files?: FileContents;
   /** The head is not there (yet), though its path is. */
   readonly headMissing?: boolean;
 }
@@ -70,35 +71,55 @@ export interface BuiltHost {
 
 /** `directory` must exist; what is made in it is `sys`, `dev` and, once commands came, `commands.jsonl`. */
 export function buildHost(directory: string, host: HostDescription): BuiltHost {
-  const built: BuiltHost = {
+  const built = builtHost(directory);
+  const tree = new FileTree();
+  addNvme(tree, host, built);
+  writeTree(directory, tree);
+  return built;
+}
+
+/** Where things are on the host that is built in `directory`. */
+export function builtHost(directory: string): BuiltHost {
+  return {
     sysfs: join(directory, "sys"),
     devfs: join(directory, "dev"),
     commandLog: join(directory, "commands.jsonl"),
   };
-  mkdirSync(join(built.sysfs, "class/block"), { recursive: true });
-  mkdirSync(built.devfs);
-  if (host.listing === "unreadable") {
-    write(built.sysfs, { "class/nvme": "not a directory\n" });
-    return built;
-  }
-  if (host.listing === "missing") return built;
+}
 
-  mkdirSync(join(built.sysfs, "class/nvme"));
-  mkdirSync(join(built.sysfs, "class/nvme-subsystem"));
+/** Adds `sys` and `dev` of the host to the tree of its directory. */
+export function addNvme(tree: FileTree, host: HostDescription, built: BuiltHost): void {
+  const sysfs = new FileTree();
+  sysfs.directory("class/block");
+  tree.directory("dev");
+  if (host.listing === "unreadable") sysfs.file("class/nvme", "not a directory\n");
+  if (host.listing === undefined || host.listing === "present") {
+    addControllers(sysfs, host);
+    for (const controller of host.controllers) addNode(tree, built, host, controller);
+  }
+  tree.graft("sys", sysfs);
+}
+
+function addControllers(sysfs: FileTree, { controllers }: HostDescription): void {
+  sysfs.directory("class/nvme");
+  sysfs.directory("class/nvme-subsystem");
   const heads = new Map<string, NamespaceDescription>();
-  for (const controller of host.controllers) {
-    buildController(built.sysfs, controller);
+  let minor = 0;
+  const nextDevice = (): string => `${BLOCK_EXTENDED_MAJOR}:${minor++}`;
+  for (const controller of controllers) {
+    addController(sysfs, controller, nextDevice);
     for (const namespace of controller.namespaces) {
       if (namespace.path !== undefined && namespace.headMissing !== true)
         heads.set(namespace.name, namespace);
     }
-    buildNode(built, host, controller);
   }
-  for (const head of heads.values()) buildHead(built.sysfs, head);
-  return built;
+  for (const head of heads.values()) addHead(sysfs, head, nextDevice());
 }
 
-function buildController(sysfs: string, controller: ControllerDescription): void {
+/** BLOCK_EXT_MAJOR of include/linux/major.h: minors are given out as devices come. */
+const BLOCK_EXTENDED_MAJOR = 259;
+
+function addController(sysfs: FileTree, controller: ControllerDescription, nextDevice: () => string): void {
   const { name, transport = "pcie" } = controller;
   const number = numberOf(name);
   const address = `0000:${(number + 1).toString(16).padStart(2, "0")}:00.0`;
@@ -107,7 +128,7 @@ function buildController(sysfs: string, controller: ControllerDescription): void
     transport === "pcie"
       ? `devices/pci0000:00/0000:00:${(number + 4).toString(16).padStart(2, "0")}.0/${address}/nvme/${name}`
       : `devices/virtual/nvme-fabrics/ctl/${name}`;
-  const files = {
+  sysfs.files(directory, {
     address: `${transport === "pcie" ? address : "traddr=192.0.2.10,trsvcid=4420"}\n`,
     cntlid: `${number + 1}\n`,
     dev: `${deviceOf(name)}\n`,
@@ -118,59 +139,71 @@ function buildController(sysfs: string, controller: ControllerDescription): void
     serial: `${controller.serial.padEnd(20)}\n`,
     sqsize: "1023\n",
     state: `${controller.state ?? "live"}\n`,
-    subsysnqn: `nqn.2014.08.org.nvmexpress:uuid:00000000-0000-4000-8000-${subsystem.toString(16).padStart(12, "0")}\n`,
+    subsysnqn: qualifiedNameOf(subsystem),
     transport: `${transport}\n`,
     uevent: `NVME_TRTYPE=${transport}\n`,
     "power/control": "auto\n",
     [`hwmon${number + 2}/name`]: "nvme\n",
     [`hwmon${number + 2}/temp1_input`]: "40850\n",
-  };
-  write(join(sysfs, directory), { ...files, ...controller.files });
-  link(sysfs, `class/nvme/${name}`, directory);
-  link(sysfs, `${directory}/subsystem`, "class/nvme");
-  buildSubsystem(sysfs, subsystem, controller, directory);
-  for (const namespace of controller.namespaces) buildNamespace(sysfs, directory, name, namespace);
+    ...controller.files,
+  });
+  sysfs.link(`class/nvme/${name}`, directory);
+  sysfs.link(`${directory}/subsystem`, "class/nvme");
+  addSubsystem(sysfs, subsystem, controller, directory);
+  for (const namespace of controller.namespaces) {
+    addNamespace(sysfs, directory, name, namespace, nextDevice);
+  }
 }
 
-function buildSubsystem(
-  sysfs: string,
+function addSubsystem(
+  sysfs: FileTree,
   number: number,
   controller: ControllerDescription,
   member: string,
 ): void {
   const directory = `devices/virtual/nvme-subsystem/nvme-subsys${number}`;
-  write(join(sysfs, directory), { iopolicy: "numa\n", model: `${controller.model.padEnd(40)}\n` });
-  link(sysfs, `${directory}/${controller.name}`, member);
-  link(sysfs, `class/nvme-subsystem/nvme-subsys${number}`, directory);
+  sysfs.files(directory, {
+    firmware_rev: `${controller.firmware.padEnd(8)}\n`,
+    iopolicy: "numa\n",
+    model: `${controller.model.padEnd(40)}\n`,
+    serial: `${controller.serial.padEnd(20)}\n`,
+    subsysnqn: qualifiedNameOf(number),
+    subsystype: "nvm\n",
+  });
+  sysfs.link(`${directory}/${controller.name}`, member);
+  sysfs.link(`class/nvme-subsystem/nvme-subsys${number}`, directory);
 }
 
-function buildNamespace(
-  sysfs: string,
+function qualifiedNameOf(subsystem: number): string {
+  return `nqn.2014.08.org.nvmexpress:uuid:00000000-0000-4000-8000-${subsystem.toString(16).padStart(12, "0")}\n`;
+}
+
+function addNamespace(
+  sysfs: FileTree,
   controllerDirectory: string,
   controller: string,
   namespace: NamespaceDescription,
+  nextDevice: () => string,
 ): void {
   const path = namespace.path ?? namespace.name;
-  const directory = `${controllerDirectory}/${path}`;
   const isHidden = namespace.path !== undefined;
-  write(join(sysfs, directory), {
+  const files = {
     ...blockFiles(namespace),
     hidden: isHidden ? "1\n" : "0\n",
-    ...(!isHidden && { dev: `259:${namespace.nsid}\n` }),
     ...(namespace.anaState !== undefined && { ana_state: `${namespace.anaState}\n` }),
     ...namespace.files,
-  });
-  link(sysfs, `${directory}/device`, controllerDirectory);
-  link(sysfs, `class/block/${path}`, directory);
-  write(join(sysfs, controllerDirectory, `ng${numberOf(controller)}n${namespace.nsid}`), { dev: "244:0\n" });
+  };
+  addBlockDevices(sysfs, [
+    { name: path, ...(!isHidden && { dev: nextDevice() }), parent: controllerDirectory, files },
+  ]);
+  sysfs.link(`${controllerDirectory}/${path}/device`, controllerDirectory);
+  sysfs.file(`${controllerDirectory}/ng${numberOf(controller)}n${namespace.nsid}/dev`, "244:0\n");
 }
 
 /** The block device above all paths of a namespace. */
-function buildHead(sysfs: string, head: NamespaceDescription): void {
-  const directory = `devices/virtual/nvme-subsystem/nvme-subsys${numberOf(head.name)}/${head.name}`;
-  mkdirSync(join(sysfs, directory, "slaves"), { recursive: true });
-  write(join(sysfs, directory), { ...blockFiles(head), hidden: "0\n", dev: `259:${head.nsid}\n` });
-  link(sysfs, `class/block/${head.name}`, directory);
+function addHead(sysfs: FileTree, head: NamespaceDescription, dev: string): void {
+  const parent = `devices/virtual/nvme-subsystem/nvme-subsys${numberOf(head.name)}`;
+  addBlockDevices(sysfs, [{ name: head.name, dev, parent, files: { ...blockFiles(head), hidden: "0\n" } }]);
 }
 
 function blockFiles(namespace: NamespaceDescription): Record<string, string> {
@@ -186,7 +219,12 @@ function blockFiles(namespace: NamespaceDescription): Record<string, string> {
   };
 }
 
-function buildNode(built: BuiltHost, host: HostDescription, controller: ControllerDescription): void {
+function addNode(
+  tree: FileTree,
+  built: BuiltHost,
+  host: HostDescription,
+  controller: ControllerDescription,
+): void {
   const { node } = controller;
   if (node?.kind === "missing") return;
   const recording: RecordingInput = {
@@ -197,7 +235,7 @@ function buildNode(built: BuiltHost, host: HostDescription, controller: Controll
     answers: [...controller.answers],
   };
   const text = node?.kind === "ordinary_file" ? "" : `${JSON.stringify(recording, undefined, 1)}\n`;
-  write(built.devfs, { [controller.name]: text });
+  tree.file(`dev/${controller.name}`, text);
 }
 
 function deviceOf(controller: string): string {
@@ -209,24 +247,4 @@ function numberOf(name: string): number {
   const digits = /^nvme(\d+)/.exec(name)?.[1];
   if (digits === undefined) throw new Error(`"${name}" is no name of a controller or namespace`);
   return Number(digits);
-}
-
-function write(directory: string, files: Readonly<Record<string, string | Uint8Array | undefined>>): void {
-  for (const [name, content] of Object.entries(files)) {
-    if (content === undefined) continue;
-    const path = join(directory, name);
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, content);
-  }
-}
-
-/** As in sysfs, links are relative; one that stands already stays. */
-function link(sysfs: string, from: string, to: string): void {
-  const path = join(sysfs, from);
-  mkdirSync(dirname(path), { recursive: true });
-  try {
-    symlinkSync(relative(dirname(path), join(sysfs, to)), path);
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
-  }
 }
