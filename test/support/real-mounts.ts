@@ -88,6 +88,10 @@ export class MountNamespace {
     this.#end = end;
   }
 
+  get #fuseConnections(): string {
+    return join(dirname(this.directory), "fuse-connections");
+  }
+
   /** Disk that the tree stands on: never that of a volume, and the same whatever the machine's /tmp is. */
   #makeNode(): void {
     mkdirSync(this.directory);
@@ -95,6 +99,7 @@ export class MountNamespace {
     this.format(disk, "ext4");
     this.run("mount", disk, this.directory);
     this.run("chmod", "0755", dirname(this.directory));
+    this.run("mount", "-t", "fusectl", "fusectl", this.makeDirectory(this.#fuseConnections));
   }
 
   /** `command` as it is to be run to be in the namespace. */
@@ -161,15 +166,13 @@ export class MountNamespace {
   /** A file system that never answers. */
   async mountSilent(directory: string): Promise<SilentMount> {
     this.makeDirectory(directory);
-    const control = this.makeDirectory(join(dirname(this.directory), "fusectl"));
-    this.run("mount", "-t", "fusectl", "fusectl", control);
     const script = join(import.meta.dir, "fuse-silent.py");
     const server = Bun.spawn(this.enter("python3", script, directory), {
       stdin: "pipe",
       stdout: "pipe",
       stderr: "inherit",
     });
-    const connection = join(control, await firstLine(server.stdout));
+    const connection = join(this.#fuseConnections, await firstLine(server.stdout));
     return {
       waiting: () => Number(this.run("cat", `${connection}/waiting`)),
       async end() {

@@ -147,6 +147,7 @@ export const VOLUMES = {
   hostPath: volume("pv-hostpath", { driver: "hostpath.csi.example.com" }),
   orphan: volume("pv-orphan"),
   silent: volume("pv-silent", { driver: "fuse.csi.example.com" }),
+  silentStaged: volume("pv-silent-staged", { driver: "fuse.csi.example.com" }),
 } as const;
 
 export const POD_A = "0a0a0a0a-0000-4000-8000-00000000000a";
@@ -160,8 +161,8 @@ control = open("/dev/loop-control", "rb")
 fcntl.ioctl(control, {"add": 0x4C80, "remove": 0x4C81}[sys.argv[1]], int(sys.argv[2]))
 `;
 
-/** Mounts all of `VOLUMES`. */
-export async function mountVolumes(node: KubeletNode): Promise<SilentMount> {
+/** Mounts all of `VOLUMES`; answers those that never answer. */
+export async function mountVolumes(node: KubeletNode): Promise<readonly SilentMount[]> {
   const { mounts } = node;
   const v = VOLUMES;
   const bind = (from: string, to: string) => mounts.mount(from, to, "--bind");
@@ -215,5 +216,8 @@ export async function mountVolumes(node: KubeletNode): Promise<SilentMount> {
   mounts.mount("tmpfs", node.publish(POD_A, v.memory), "-t", "tmpfs");
   bind(mounts.makeDirectory(join(mounts.directory, "csi-data-dir/hp-0003")), node.publish(POD_A, v.hostPath));
   node.publish(POD_A, v.orphan);
-  return await mounts.mountSilent(node.publish(POD_B, v.silent));
+  return [
+    await mounts.mountSilent(node.publish(POD_B, v.silent)),
+    await mounts.mountSilent(node.stage(v.silentStaged)),
+  ];
 }
