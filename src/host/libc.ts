@@ -1,6 +1,7 @@
 /** Calls into libc that no JavaScript runtime offers: ioctl, flock, statx of a descriptor, datagrams to systemd. */
 import { constants as fs } from "node:fs";
 import { constants as os } from "node:os";
+import { arch } from "node:process";
 import { addressOf, openLibrary, readI32 } from "../runtime/ffi.ts";
 
 export interface FileStat {
@@ -15,6 +16,8 @@ export interface Libc {
   close(fd: number): number;
   ioctl(fd: number, request: bigint, argument: Uint8Array): number;
   stat(fd: number): FileStat | number;
+  /** Fills `into` with struct linux_dirent64 of the next entries of a directory; 0 after the last. */
+  getdents(fd: number, into: Uint8Array): number;
   /** flock(2), which may block: see `LOCK`. */
   flock(fd: number, operation: number): number;
   /** Sends one datagram to an AF_UNIX address (struct sockaddr_un, as long as its name needs). */
@@ -105,6 +108,7 @@ const SIGNATURES = {
   close: { args: ["i32"], returns: "i32" },
   ioctl: { args: ["i32", "u64", "bytes"], returns: "i32" },
   statx: { args: ["i32", "bytes", "i32", "u32", "bytes"], returns: "i32" },
+  syscall: { args: ["u64", "u32", "bytes", "u32"], returns: "i32" },
   flock: { args: ["i32", "i32"], returns: "i32" },
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   sendto: { args: ["i32", "bytes", "u64", "i32", "bytes", "u32"], returns: "i64" },
@@ -120,6 +124,9 @@ const SOCK_DGRAM_CLOEXEC = 0o2000002;
 const MSG_NOSIGNAL = 0x4000;
 const AT_EMPTY_PATH = 0x1000;
 const STATX_BASIC_STATS = 0x7ff;
+
+/** <asm/unistd.h>; musl has no getdents64 by that name. */
+const SYS_GETDENTS64 = arch === "arm64" ? 61n : 217n;
 
 function open(): Libc {
   const calls = openFirst();
@@ -137,6 +144,7 @@ function open(): Libc {
       const result = checked(calls.statx(fd, cString(""), AT_EMPTY_PATH, STATX_BASIC_STATS, stat));
       return result < 0 ? result : decodeStatx(new DataView(stat.buffer));
     },
+    getdents: (fd, into) => checked(calls.syscall(SYS_GETDENTS64, fd, into, into.length)),
     flock: (fd, operation) => checked(calls.flock(fd, operation)),
     sendDatagram(address, message) {
       const socket = checked(calls.socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0));

@@ -1,7 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, constants, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { errnoName, flockExclusive, LibcError, libc, notifySystemd } from "../../src/host/libc.ts";
@@ -33,6 +42,17 @@ describe("calls", () => {
     const fd = libc().open(path, constants.O_RDONLY);
     expect(libc().stat(fd)).toEqual({ isCharacterDevice: false, device: "0:0" });
     libc().close(fd);
+  });
+
+  test("a directory's entries are read until there are no more", () => {
+    mkdirSync(join(directory, "entries/inside"), { recursive: true });
+    const fd = libc().open(join(directory, "entries"), constants.O_RDONLY);
+    const entries = new Uint8Array(1024);
+    const length = libc().getdents(fd, entries);
+    expect(new TextDecoder().decode(entries.subarray(0, length))).toContain("inside\0");
+    expect(libc().getdents(fd, entries)).toBe(0);
+    libc().close(fd);
+    expect(libc().getdents(fd, entries)).toBe(-9);
   });
 
   test("a path with a NUL is refused, not cut", () => {
