@@ -30,15 +30,26 @@ const ANSWER = v.object({
   }),
 });
 
+export interface MoreToDo {
+  /** Further entries of `scrape_configs` by their names, written as `job` is. */
+  readonly jobs?: Readonly<Record<string, string>>;
+  /** The text of a rule file, which is evaluated each second. */
+  readonly rules?: string;
+}
+
 /** `job` is one entry of `scrape_configs` in YAML, without `job_name` and the intervals. */
-export async function startPrometheus(job: string): Promise<Prometheus> {
+export async function startPrometheus(job: string, { jobs, rules }: MoreToDo = {}): Promise<Prometheus> {
   const directory = mkdtempSync(join(tmpdir(), "plumbline-prometheus-"));
   const configFile = join(directory, "prometheus.yml");
-  const indented = job.trimEnd().replaceAll(/^/gm, "    ");
+  const entries = Object.entries({ plumbline: job, ...jobs }).map(
+    ([name, entry]) => `  - job_name: ${name}\n${entry.trimEnd().replaceAll(/^/gm, "    ")}\n`,
+  );
+  const global = "{ scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s }";
   writeFileSync(
     configFile,
-    `global: { scrape_interval: 1s, scrape_timeout: 1s }\nscrape_configs:\n  - job_name: plumbline\n${indented}\n`,
+    `global: ${global}\nrule_files: [rules.yml]\nscrape_configs:\n${entries.join("")}`,
   );
+  writeFileSync(join(directory, "rules.yml"), rules ?? "groups: []\n");
   const address = `127.0.0.1:${await freePort()}`;
   const server = watch([
     find(PROMETHEUS) ?? PROMETHEUS.command,
