@@ -186,6 +186,21 @@ export function configSchema(collectors: readonly string[]) {
       }),
       {},
     ),
+    csi: v.optional(
+      section("CSI volumes", {
+        vendor_files: v.optional(
+          setting(v.array(v.picklist(["trident", "hpe"])), {
+            description:
+              "Storage vendors whose own files tell of volumes of which the kubelet's do not: trident, hpe; several as a list, by repeating the flag, or in the variable separated by commas",
+            expected: "a list of trident and hpe",
+            expectedItem: "trident or hpe",
+            placeholder: "vendor",
+            defaultText: "none",
+          }),
+        ),
+      }),
+      {},
+    ),
     textfile: v.optional(
       section("Textfile", {
         directory: v.optional(

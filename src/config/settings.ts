@@ -27,10 +27,16 @@ export interface Settings {
     readonly kubelet: string;
   };
   readonly nodeName: string;
+  /** Nobody gave `nodeName`: it is the host name. */
+  readonly nodeNameIsHostName: boolean;
   readonly clusterId: string | undefined;
   readonly ebs: {
     /** EBS_DEVICE: the only device that the `ebs` collector looks at, `/dev/nvme1n1` or `/dev/nvme1`. */
     readonly device: string | undefined;
+  };
+  readonly csi: {
+    /** Each at most once. */
+    readonly vendorFiles: readonly ("trident" | "hpe")[];
   };
   readonly textfile: {
     readonly directory: string | undefined;

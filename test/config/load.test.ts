@@ -35,6 +35,7 @@ const VALUES: Readonly<Record<string, readonly [string, string, string]>> = {
   "web.telemetry_path": ["/a", "/b", "/c"],
   "web.max_requests": ["1", "2", "3"],
   "textfile.name": ["a.prom", "b.prom", "c.prom"],
+  "csi.vendor_files": ["trident", "hpe", "trident"],
   "log.level": ["debug", "warn", "error"],
   "log.format": ["json", "logfmt", "json"],
 };
@@ -118,8 +119,10 @@ describe("without anything set", () => {
       collectors: { disableDefaults: false, chosen: {} },
       path: { rootfs: "/", procfs: "/proc", sysfs: "/sys", devfs: "/dev", kubelet: "/var/lib/kubelet" },
       nodeName: hostname(),
+      nodeNameIsHostName: true,
       clusterId: undefined,
       ebs: { device: undefined },
+      csi: { vendorFiles: [] },
       textfile: { directory: undefined, name: "plumbline.prom", strict: false },
       state: { directory: "/var/lib/plumbline" },
       log: { level: "info", format: "logfmt" },
@@ -189,6 +192,11 @@ describe("variables", () => {
 
   test("EBS_DEVICE limits the collector ebs", () => {
     expect(loaded({}, { EBS_DEVICE: "/dev/nvme1n1" }).settings.ebs.device).toBe("/dev/nvme1n1");
+  });
+
+  test("a name by any variable is not the host's by default", () => {
+    expect(loaded({}, { NODE_NAME: hostname() }).settings.nodeNameIsHostName).toBe(false);
+    expect(loaded().settings.nodeNameIsHostName).toBe(true);
   });
 
   test("the first of systemd's state directories is used", () => {
