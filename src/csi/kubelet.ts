@@ -10,6 +10,13 @@ import { parseVolumeData, type VolumeData } from "./vol-data.ts";
 /** The directory is not as a kubelet leaves it, or could not be walked in time: nothing can be said of volumes. */
 export class KubeletError extends Error {
   override readonly name = "KubeletError";
+  /** `EACCES`, `ENOENT` …; undefined where it was not the operating system that refused. */
+  readonly code: string | undefined;
+
+  constructor(message: string, code?: string) {
+    super(message);
+    this.code = code;
+  }
 }
 
 /** An answer that is the same object as the last is taken to say the same. */
@@ -162,7 +169,7 @@ class Walk implements KubeletWalk {
     if (listing.kind === "listed") return listing.entries;
     const root = this.#files.list(this.#root);
     const [path, code] = root.kind === "failed" ? [this.#root, root.code] : [pods, listing.code];
-    throw new KubeletError(`cannot read ${path}: ${WORDS.get(code) ?? code}`);
+    throw new KubeletError(`cannot read ${path}: ${WORDS.get(code) ?? code}`, code);
   }
 
   /** Undefined where it is not there or cannot be listed. */

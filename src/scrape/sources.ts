@@ -1,5 +1,6 @@
 /** The sources of metrics that this build has: the one list from which flags, `check` and the scraper are made. */
 import type { Settings } from "../config/settings.ts";
+import { CSI_COLLECTORS, csiAvailability, openCsi } from "../csi/source.ts";
 import type { Log } from "../log/log.ts";
 import type { Availability, Collector, CollectorDescription } from "../metrics/collector.ts";
 import type { OwnMetrics } from "../metrics/own.ts";
@@ -39,6 +40,11 @@ const SOURCES: readonly Source[] = [
     availability: nvmeAvailability,
     open: (settings, own, log, { nvmeWorker, state }) =>
       openNvme(settings, own, log, { worker: nvmeWorker, state }),
+  },
+  {
+    descriptions: CSI_COLLECTORS,
+    availability: csiAvailability,
+    open: (settings, own, log) => openCsi(settings, own, log),
   },
 ];
 

@@ -16,7 +16,11 @@ beforeEach(() => {
 afterEach(() => rmSync(root, { recursive: true }));
 
 function settings(flags: Record<string, boolean> = {}): Settings {
-  const paths = { "path.sysfs": join(root, "sys"), "path.devfs": join(root, "dev") };
+  const paths = {
+    "path.sysfs": join(root, "sys"),
+    "path.devfs": join(root, "dev"),
+    "path.kubelet": join(root, "kubelet"),
+  };
   return load({ ...paths, ...flags }, {}, NAMES).settings;
 }
 const withNvme = () => mkdirSync(join(root, "sys/class/nvme"), { recursive: true });
@@ -33,7 +37,7 @@ function opened(flags?: Record<string, boolean>): string[] {
 describe("the collectors", () => {
   test("have distinct names, a line of help and descriptors", () => {
     expect(new Set(NAMES).size).toBe(NAMES.length);
-    expect(NAMES).toEqual(expect.arrayContaining(["nvme", "ebs", "instance_store"]));
+    expect(NAMES).toEqual(expect.arrayContaining(["nvme", "ebs", "instance_store", "csi"]));
     for (const { help, descriptors } of COLLECTORS) {
       expect(help).not.toBe("");
       expect(descriptors.length).toBeGreaterThan(0);
@@ -42,10 +46,13 @@ describe("the collectors", () => {
 
   test("are on where the host has what they read, and off where it does not, with the reason", () => {
     expect(enabled()).toEqual([]);
+    expect(availability(settings()).get("csi")?.reason).toContain(join(root, "kubelet"));
     expect(availability(settings()).get("nvme")?.reason).toContain(join(root, "sys"));
     withNvme();
     expect(enabled()).toEqual(["nvme", "ebs", "instance_store"]);
     expect(opened()).toEqual(["nvme", "ebs", "instance_store"]);
+    mkdirSync(join(root, "kubelet"));
+    expect(opened()).toEqual(["nvme", "ebs", "instance_store", "csi"]);
   });
 
   test("are on by --collector.NAME also where the host has nothing", () => {
