@@ -2,9 +2,9 @@
  * What the kubelet's directory tells of the CSI volumes of this node. Below `mount` and `globalmount` nothing is looked
  * at: that is the tenants'.
  */
-import { setImmediate as nextTurn } from "node:timers/promises";
 import type { DirectoryEntry, FileContent, WatchedFiles } from "../host/watched-files.ts";
 import type { KubeletWalk, SkippedPath, SkipReason, VolumeEntry } from "./model.ts";
+import { inTurns, type Limits } from "./turns.ts";
 import { parseVolumeData, type VolumeData } from "./vol-data.ts";
 
 /** The directory is not as a kubelet leaves it, or could not be walked in time: nothing can be said of volumes. */
@@ -22,44 +22,27 @@ export class KubeletError extends Error {
 /** An answer that is the same object as the last is taken to say the same. */
 export type Files = Pick<WatchedFiles, "list" | "read">;
 
-export interface WalkOptions {
-  readonly signal: AbortSignal;
-  /** On the clock of `performance.now()`, in ms. */
-  readonly deadline: number;
-}
-
 /**
- * `root`: as the kernel shows it, without symlinks. Other work gets its turn every few ms. Throws KubeletError where
- * `root` or its `pods` cannot be read and where the deadline has passed, and the signal's reason where it is aborted.
+ * `root`: as the kernel shows it, without symlinks. Throws KubeletError where `root` or its `pods` cannot be read and
+ * where the deadline has passed, and the signal's reason where it is aborted.
  */
-export async function walkKubelet(
-  files: Files,
-  root: string,
-  { signal, deadline }: WalkOptions,
-): Promise<KubeletWalk> {
+export async function walkKubelet(files: Files, root: string, limits: Limits): Promise<KubeletWalk> {
   const walk = new Walk(files, root);
-  const steps = walk.steps();
-  let turn = performance.now();
-  for (let now = turn; ; now = performance.now()) {
-    if (now >= deadline) throw new KubeletError(`${root} could not be walked before the deadline`);
-    signal.throwIfAborted();
-    if (now - turn >= TURN_MS) {
-      await nextTurn();
-      turn = performance.now();
-      continue;
-    }
-    if (steps.next().done) return walk;
-  }
+  await inTurns(
+    walk.steps(),
+    limits,
+    () => new KubeletError(`${root} could not be walked before the deadline`),
+  );
+  return walk;
 }
-
-/** How long others may have to wait for their turn. */
-const TURN_MS = 4;
 
 /** The kubelet writes some 300 bytes. */
 const MAX_FILE_BYTES = 1024 * 1024;
 
 const CSI = "kubernetes.io~csi";
 const FILE = "vol_data.json";
+/** Beside the drivers' directories; raw block volumes are staged in there. */
+const BLOCK = "volumeDevices";
 
 /** Steps are short: they read one file or directory. Whatever went away since it was listed has never been there. */
 class Walk implements KubeletWalk {
@@ -77,12 +60,14 @@ class Walk implements KubeletWalk {
     yield* this.#published(`${this.#root}/pods`);
     // Step by step: below a symlink no path would be one that the mount table shows.
     let plugins = this.#root;
+    let inside: readonly DirectoryEntry[] | undefined = [];
     for (const name of ["plugins", "kubernetes.io", "csi"]) {
       plugins += `/${name}`;
-      if (this.#list(plugins) === undefined) return;
+      inside = this.#list(plugins);
+      if (inside === undefined) return;
     }
-    yield* this.#block(`${plugins}/volumeDevices`);
-    yield* this.#staged(plugins);
+    if (this.#holdsDirectory(plugins, inside, BLOCK)) yield* this.#block(`${plugins}/${BLOCK}`);
+    yield* this.#staged(plugins, inside);
   }
 
   *#published(pods: string): Generator<void, void> {
@@ -138,8 +123,8 @@ class Walk implements KubeletWalk {
     }
   }
 
-  *#staged(parent: string): Generator<void, void> {
-    for (const driver of this.#directories(parent, this.#list(parent), ["volumeDevices"])) {
+  *#staged(parent: string, drivers: readonly DirectoryEntry[]): Generator<void, void> {
+    for (const driver of this.#directories(parent, drivers, [BLOCK])) {
       const volumes = `${parent}/${driver}`;
       for (const name of this.#directories(volumes, this.#list(volumes))) {
         yield;
