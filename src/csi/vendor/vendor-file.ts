@@ -76,9 +76,11 @@ const MAX_BYTES = 1024 * 1024;
 /** Where the vendor is not installed that is as it should be. ENOTDIR: its directory is none. ENAMETOOLONG: the handle is no name. */
 const MISSING = new Set(["ENOENT", "ENOTDIR", "ENAMETOOLONG"]);
 
+/** Undefined where it is none, or no object: valibot takes a list for an object without members. */
 function parseJson(bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(new TextDecoder().decode(bytes));
+    const json: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    return Array.isArray(json) ? undefined : json;
   } catch {
     return undefined;
   }
