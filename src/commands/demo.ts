@@ -2,14 +2,14 @@
  * `plumbline demo`: the whole program on a simulated host, for whoever has none of the hardware. The host is a
  * directory of sysfs files and recorded answers of devices; everything in front of it is what `serve` runs.
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import process from "node:process";
 import type { Loaded } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
-import { buildHost } from "../demo/nvme-host.ts";
-import { LIVING_HOST_SHOWS, livingHost } from "../demo/nvme-living-host.ts";
+import { LivingHost, pathsBelow } from "../demo/living-host.ts";
+import { LIVING_NODE_SHOWS } from "../demo/living-node.ts";
+import { LIVING_HOST_SHOWS } from "../demo/nvme-living-host.ts";
 import { parseRecording } from "../demo/nvme-recording.ts";
 import { reasonOf } from "../host/system-error.ts";
 import { createLog } from "../log/create.ts";
@@ -27,7 +27,9 @@ const DONE = 0;
 const CANNOT_START = 1;
 const WRONG_USAGE = 2;
 
+/** A recorded host has both; what else it has is found beside its sysfs, unless the user says where. */
 const HOST_PATHS = ["path.sysfs", "path.devfs"];
+const FURTHER_PATHS = ["path.procfs", "path.rootfs", "path.kubelet"];
 
 /** Takes the recorded host of --path.sysfs and --path.devfs, or builds one in a directory that goes at the end. */
 export async function run(
@@ -36,39 +38,65 @@ export async function run(
   options: { readonly once: boolean },
 ): Promise<number> {
   const log = createLog(loaded.settings.log);
-  const chosen = loaded.origins.filter(({ name, from }) => HOST_PATHS.includes(name) && from !== "default");
-  if (chosen.length === 1) {
-    log.error("demo needs both --path.sysfs and --path.devfs of a recorded host, or neither");
-    return WRONG_USAGE;
-  }
-  if (chosen.length === HOST_PATHS.length) {
+  const named = namedIn(loaded);
+  if (HOST_PATHS.every((path) => named.has(path))) {
     const problem = recordingProblem(loaded.settings.path.devfs);
     if (problem !== undefined) {
       log.error("this is no recorded host", { err: problem });
       return CANNOT_START;
     }
-    return runOn(loaded, reload, options, []);
+    return runOn(recorded(loaded), () => recorded(reload()), options, undefined);
+  }
+  if ([...HOST_PATHS, ...FURTHER_PATHS].some((path) => named.has(path))) {
+    log.error("demo needs both --path.sysfs and --path.devfs of a recorded host, or no --path at all");
+    return WRONG_USAGE;
   }
 
-  const directory = mkdtempSync(join(tmpdir(), "plumbline-demo-"));
+  const host = new LivingHost(Date.now());
   // Also where a fault ends the process.
-  process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
-  const { sysfs, devfs } = buildHost(directory, livingHost(Date.now()));
-  const simulated = ({ settings, ...others }: Loaded): Loaded => {
-    return { ...others, settings: { ...settings, path: { ...settings.path, sysfs, devfs } } };
-  };
-  return runOn(simulated(loaded), () => simulated(reload()), options, LIVING_HOST_SHOWS);
+  process.once("exit", () => host.remove());
+  if (!options.once) host.live(log);
+  const simulated = (loaded: Loaded) => withNode(withPaths(loaded, host.paths));
+  return runOn(simulated(loaded), () => simulated(reload()), options, host.directory);
+}
+
+const namedIn = ({ origins }: Loaded): ReadonlySet<string> =>
+  new Set(origins.flatMap(({ name, from }) => (from === "default" ? [] : name)));
+
+/** Nothing of this machine, not even where the user names no more than two of the paths. */
+function recorded(loaded: Loaded): Loaded {
+  const { path } = loaded.settings;
+  const beside = pathsBelow(dirname(path.sysfs));
+  const named = namedIn(loaded);
+  return withPaths(loaded, {
+    ...path,
+    procfs: named.has("path.procfs") ? path.procfs : beside.procfs,
+    kubelet: named.has("path.kubelet") || named.has("path.rootfs") ? path.kubelet : beside.kubelet,
+  });
+}
+
+/** The name of this machine is none of the simulated node. */
+function withNode(loaded: Loaded): Loaded {
+  const { settings } = loaded;
+  if (!settings.nodeNameIsHostName) return loaded;
+  return { ...loaded, settings: { ...settings, nodeName: NODE_NAME, nodeNameIsHostName: false } };
+}
+
+const NODE_NAME = "demo-node";
+
+function withPaths({ settings, ...others }: Loaded, path: Settings["path"]): Loaded {
+  return { ...others, settings: { ...settings, path } };
 }
 
 function runOn(
   loaded: Loaded,
   reload: () => Loaded,
   { once }: { readonly once: boolean },
-  shows: typeof LIVING_HOST_SHOWS,
+  living: string | undefined,
 ): Promise<number> {
   if (once) return printOnce(loaded.settings);
   return serve(loaded, reload, openSimulated, (addresses) =>
-    print(welcome(loaded.settings, addresses, shows)),
+    print(welcome(loaded.settings, addresses, living)),
   );
 }
 
@@ -104,51 +132,72 @@ function recordingProblem(devfs: string): string | undefined {
   }
 }
 
-function welcome(settings: Settings, addresses: readonly string[], shows: typeof LIVING_HOST_SHOWS): string {
+/** `living`: the directory of the demo's own host; undefined where the user gave one. */
+function welcome(settings: Settings, addresses: readonly string[], living: string | undefined): string {
   const url = addresses.map(openable).find((address) => address !== undefined);
-  const { telemetryPath } = settings.web;
   const lines = [
     "",
     "plumbline demo: real collectors, simulated devices. Nothing of this machine is read.",
     "",
+    ...(url === undefined ? [] : howToOpen(settings, url)),
+    ...(living === undefined ? [] : whatIsSimulated(living)),
+    "Ctrl-C ends it.",
   ];
-  if (url !== undefined) {
-    lines.push(
-      `  open    ${url.origin}/`,
-      `  or      curl -s ${url.origin}${telemetryPath} | grep -v '^#'`,
-      "",
-      "To let a Prometheus on this machine scrape it:",
-      "",
-      "  scrape_configs:",
-      "    - job_name: plumbline-demo",
-      "      scrape_interval: 5s",
-      ...(url.protocol === "https:" ? ["      scheme: https"] : []),
-      ...(telemetryPath === "/metrics" ? [] : [`      metrics_path: ${telemetryPath}`]),
-      "      static_configs:",
-      `        - targets: ["${url.host}"]`,
-      "",
-    );
-  }
-  const width = Math.max(...shows.map(([device]) => device.length));
-  if (shows.length > 0) {
-    lines.push(
-      "What is simulated, and moves:",
-      "",
-      ...shows.map(([device, what]) => `  ${device.padEnd(width)}  ${what}`),
-      "",
-    );
-    lines.push(
-      "Worth a look, from the second scrape on and again after half a minute:",
-      "",
-      "  ebs_volume_iops_exceeded_check                        is a volume being throttled",
-      "  ebs_instance_performance_exceeded_throughput_percent  or is it the instance",
-      "  nvme_temperature_celsius, nvme_critical_warning       what is too hot, or worn out",
-      "  nvme_media_errors_total                               what is failing",
-      "  plumbline_nvme_device_errors_total                    what could not be read, and why",
-      "",
-    );
-  }
-  return `${[...lines, "Ctrl-C ends it."].join("\n")}\n\n`;
+  return `${lines.join("\n")}\n\n`;
+}
+
+function howToOpen({ web: { telemetryPath } }: Settings, url: URL): string[] {
+  return [
+    `  open    ${url.origin}/`,
+    `  or      curl -s ${url.origin}${telemetryPath} | grep -v '^#'`,
+    "",
+    "To let a Prometheus on this machine scrape it:",
+    "",
+    "  scrape_configs:",
+    "    - job_name: plumbline-demo",
+    "      scrape_interval: 5s",
+    ...(url.protocol === "https:" ? ["      scheme: https"] : []),
+    ...(telemetryPath === "/metrics" ? [] : [`      metrics_path: ${telemetryPath}`]),
+    "      static_configs:",
+    `        - targets: ["${url.host}"]`,
+    "",
+  ];
+}
+
+function whatIsSimulated(directory: string): string[] {
+  return [
+    "NVMe devices that are simulated, and move:",
+    "",
+    ...table(LIVING_HOST_SHOWS),
+    "",
+    "CSI volumes of a simulated Kubernetes node, and what carries them:",
+    "",
+    ...table(LIVING_NODE_SHOWS),
+    "",
+    "Worth a look, from the second scrape on and again after half a minute:",
+    "",
+    ...table([
+      ["ebs_volume_iops_exceeded_check", "is a volume being throttled"],
+      ["ebs_instance_performance_exceeded_throughput_percent", "or is it the instance"],
+      ["nvme_temperature_celsius, nvme_critical_warning", "what is too hot, or worn out"],
+      ["nvme_media_errors_total", "what is failing"],
+      ["plumbline_nvme_device_errors_total", "what could not be read, and why"],
+      ["csi_volume_node_device_info", "which device carries which volume"],
+      ["csi_volume_backing_device_info", "which disks, multipath and NVMe devices lie below"],
+      ["csi_volume_device_exporter_volumes_skipped", "which volumes have no device, and why"],
+    ]),
+    "",
+    "The same host for a node_exporter from 1.12 on, which sees the paths fail:",
+    "",
+    "  node_exporter --collector.disable-defaults --collector.dmmultipath --collector.nvmesubsystem \\",
+    `    --path.sysfs=${directory}/sys --path.procfs=${directory}/proc`,
+    "",
+  ];
+}
+
+function table(rows: readonly (readonly [subject: string, what: string])[]): string[] {
+  const width = Math.max(...rows.map(([subject]) => subject.length));
+  return rows.map(([subject, what]) => `  ${subject.padEnd(width)}  ${what}`);
 }
 
 /** What a browser on this machine can open: every address of the host means also the local one. */

@@ -73,7 +73,7 @@ export interface BuiltHost {
 export function buildHost(directory: string, host: HostDescription): BuiltHost {
   const built = builtHost(directory);
   const tree = new FileTree();
-  addNvme(tree, host, built);
+  tree.graft("sys", addNvme(tree, host, built));
   writeTree(directory, tree);
   return built;
 }
@@ -87,8 +87,8 @@ export function builtHost(directory: string): BuiltHost {
   };
 }
 
-/** Adds `sys` and `dev` of the host to the tree of its directory. */
-export function addNvme(tree: FileTree, host: HostDescription, built: BuiltHost): void {
+/** Adds `dev` to the tree of the host's directory, and answers the tree that is to be its `sys`. */
+export function addNvme(tree: FileTree, host: HostDescription, built: BuiltHost): FileTree {
   const sysfs = new FileTree();
   sysfs.directory("class/block");
   tree.directory("dev");
@@ -97,7 +97,7 @@ export function addNvme(tree: FileTree, host: HostDescription, built: BuiltHost)
     addControllers(sysfs, host);
     for (const controller of host.controllers) addNode(tree, built, host, controller);
   }
-  tree.graft("sys", sysfs);
+  return sysfs;
 }
 
 function addControllers(sysfs: FileTree, { controllers }: HostDescription): void {

@@ -20,13 +20,17 @@ export const LIVING_HOST_SHOWS: readonly (readonly [device: string, what: string
   ["nvme4", "healthy drive with 4096-byte blocks and two namespaces"],
   ["nvme5", "worn-out drive: spare below its threshold, media errors growing"],
   ["nvme6", "drive that runs into its warning temperature every 90 s and throttles itself"],
-  ["nvme7, nvme8", "one namespace by two paths, the second inaccessible"],
+  [
+    "nvme7, nvme8",
+    "one NVMe over TCP namespace by two paths; the second is lost for 45 s in every three minutes",
+  ],
   ["nvme9", "virtual drive whose SMART page is empty"],
   ["nvme10", "drive that the kernel is resetting"],
 ];
 
-export function livingHost(since: number): HostDescription {
-  return { since, controllers: [...amazonVolumes(), ...drives()] };
+/** `secondPath`: the state of the controller nvme8, which is another at other moments. */
+export function livingHost(since: number, secondPath = "live"): HostDescription {
+  return { since, controllers: [...amazonVolumes(), ...drives(secondPath)] };
 }
 
 function amazonVolumes(): ControllerDescription[] {
@@ -59,7 +63,7 @@ function amazonVolumes(): ControllerDescription[] {
   ];
 }
 
-function drives(): ControllerDescription[] {
+function drives(secondPath: string): ControllerDescription[] {
   const healthy = {
     temperatureKelvin: 311,
     availableSparePercent: 100,
@@ -149,9 +153,14 @@ function drives(): ControllerDescription[] {
         { kind: "grows", at: THERMAL_SECONDS, bytes: 4, perSecond: 1, pulse: HOT },
       ],
     }),
-    ...["optimized", "inaccessible"].map((anaState, path) =>
+    ...[
+      { anaState: "optimized", state: "live" },
+      { anaState: "inaccessible", state: secondPath },
+    ].map(({ anaState, state }, path) =>
       drive({
         name: `nvme${7 + path}`,
+        transport: "tcp",
+        state,
         model: "Example Fabric Array",
         serial: "EXSHARED0001",
         firmware: "3.1",

@@ -155,7 +155,11 @@ function activeSeconds(
   return Math.floor(since / everySeconds) * forSeconds + Math.min(forSeconds, since % everySeconds);
 }
 
-function isActive({ everySeconds, forSeconds, afterSeconds = 0 }: Pulse, elapsedSeconds: number): boolean {
+/** Whether a pulse is on. */
+export function isActive(
+  { everySeconds, forSeconds, afterSeconds = 0 }: Pulse,
+  elapsedSeconds: number,
+): boolean {
   const since = elapsedSeconds - afterSeconds;
   return since >= 0 && since % everySeconds < forSeconds;
 }
