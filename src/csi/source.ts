@@ -68,7 +68,6 @@ export function openCsi(settings: Settings, own: OwnMetrics, log: Log, seams: Cs
     close() {
       files.close();
       mounts.close();
-      devices.close();
     },
   };
 }
