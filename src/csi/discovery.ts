@@ -3,8 +3,9 @@
  * remembered for as long as nothing of what it was made from has changed.
  */
 import { lstatSync, realpathSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
 import type { Backing, BlockDevices } from "../host/block-devices.ts";
-import { changedMountPoints, type MountsBelow, type MountTable } from "../host/mountinfo.ts";
+import type { MountsBelow, MountTable } from "../host/mountinfo.ts";
 import { codeOf, reasonOf } from "../host/system-error.ts";
 import type { WatchedFiles } from "../host/watched-files.ts";
 import { KubeletError, walkKubelet } from "./kubelet.ts";
@@ -35,7 +36,7 @@ export interface DiscoveryOptions {
 
 /** What a discovery reads; it closes none of it. */
 export interface Sources {
-  readonly files: Pick<WatchedFiles, "refresh" | "list" | "read" | "forget" | "forgetAll">;
+  readonly files: Pick<WatchedFiles, "refresh" | "list" | "read" | "forgetAll">;
   readonly mounts: Pick<MountTable, "read" | "forget">;
   readonly devices: Pick<BlockDevices, "refresh" | "nameOf" | "exists" | "dmNamed" | "backing">;
   /** `major:minor` of the block device whose node stands at a path; undefined for anything else. */
@@ -100,7 +101,10 @@ export class CsiDiscovery {
         ? kept.walk
         : await walkKubelet(files, basis.root, limits);
     const nodes = new Map<string, string | undefined>();
-    const found = await this.#resolve(walk, mounts, nodes, limits);
+    const resolved = await this.#resolve(walk, mounts, nodes, limits);
+    // Something changed, or nobody would tell; what came of it may be the same.
+    const same = kept !== undefined && isDeepStrictEqual(kept.found.discovery, resolved.discovery);
+    const found = same ? { ...resolved, discovery: kept.found.discovery } : resolved;
     this.#kept = { basis, walk, nodes, found };
     return found;
   }
@@ -108,19 +112,15 @@ export class CsiDiscovery {
   /** What changed since the run before, as far as the kernel tells. */
   #look(): { readonly basis: Basis; readonly mounts: MountsBelow } {
     const { files, mounts: table, devices } = this.#sources;
-    const root = resolved(this.#options.kubelet);
+    const root = realPath(this.#options.kubelet);
     const seen = this.#seen;
-    if (seen?.basis.root !== root) files.forgetAll();
+    if (seen !== undefined && seen.basis.root !== root) files.forgetAll();
     const looked = { root, files: files.refresh(), devices: devices.refresh() };
-    // A mount table can change in ways that the kernel tells of only here.
+    // A mount table can change in ways of which the kernel tells only here.
     if (seen?.basis.files !== looked.files || seen.basis.devices !== looked.devices) table.forget();
     const { mounts, generation } = table.read(root);
-    if (seen !== undefined && seen.mounts !== mounts) {
-      for (const point of changedMountPoints(seen.mounts, mounts)) files.forget(point);
-    }
-    const same = seen !== undefined && isSame(seen.basis, { ...looked, mounts: generation });
-    // What is read from here on is to be no older than the mounts.
-    const basis = { ...looked, mounts: generation, files: same ? looked.files : files.refresh() };
+    const lasting = seen?.mounts === mounts;
+    const basis = { ...looked, mounts: generation, files: lasting ? looked.files : files.refresh(mounts) };
     this.#seen = { basis, mounts };
     return this.#seen;
   }
@@ -186,7 +186,7 @@ export class CsiDiscovery {
 const DRIVERS: Readonly<Record<Vendor, string>> = { trident: TRIDENT_DRIVER, hpe: HPE_DRIVER };
 
 /** The mount table shows resolved paths. Throws KubeletError. */
-function resolved(kubelet: string): string {
+function realPath(kubelet: string): string {
   try {
     return realpathSync(kubelet);
   } catch (error) {
