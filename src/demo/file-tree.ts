@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, join, posix } from "node:path";
+import { codeOf } from "../host/system-error.ts";
 
 export type FileContents = Readonly<Record<string, string | Uint8Array | undefined>>;
 
@@ -101,10 +102,18 @@ export function writeTree(root: string, tree: FileTree, before = new FileTree())
 }
 
 function create(path: string, entry: Entry): void {
-  // In an older tree, or one that another tree was written over, the directory is there.
-  if (entry.kind === "directory") mkdirSync(path, { recursive: true });
+  if (entry.kind === "directory") createDirectory(path);
   else if (entry.kind === "file") writeFileSync(path, entry.content);
   else symlinkSync(entry.target, path);
+}
+
+/** One that another tree made here may stay; one whose own directory is gone must not come back. */
+function createDirectory(path: string): void {
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if (codeOf(error) !== "EEXIST") throw error;
+  }
 }
 
 /** By way of a directory beside the tree's own, in which nobody looks. */

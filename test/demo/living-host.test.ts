@@ -289,13 +289,17 @@ test("a host that can no longer be written says so once and leaves the process a
        setTimeout(() => {}, Number(process.argv[2]));`,
     );
     const run = async (ms: number) => {
-      const child = Bun.spawn([process.execPath, script, `${ms}`], { stderr: "pipe" });
+      const child = Bun.spawn([process.execPath, script, `${ms}`], {
+        env: { ...process.env, TMPDIR: directory },
+        stderr: "pipe",
+      });
       lines.push(...(await new Response(child.stderr).text()).split("\n").filter((line) => line !== ""));
       return await child.exited;
     };
     expect(await run(2500)).toBe(0);
     expect(lines).toHaveLength(1);
     expect(lines[0]).toContain("the simulated host no longer moves");
+    expect(readdirSync(directory)).toEqual(["live.ts"]);
     // Without anything else to do, it does not wait for the next tick.
     expect(await run(0)).toBe(0);
     expect(lines).toHaveLength(1);
