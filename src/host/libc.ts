@@ -1,4 +1,8 @@
-/** Calls into libc that no JavaScript runtime offers: ioctl, flock, statx of a descriptor, datagrams to systemd. */
+/**
+ * Calls into libc that no JavaScript runtime offers: ioctl, flock, statx of a descriptor, poll, inotify, datagrams to
+ * systemd. What node:fs does itself stays there. Measured with Bun 1.4.5 on 4,000 paths, node:fs against FFI: readdir 3.3
+ * and 2.5 µs before the names are decoded, open, fstat, read and close 2.5 and 2.3, lstat 1.2 and 1.0, readlink 1.0 and 0.9.
+ */
 import { constants as fs } from "node:fs";
 import { constants as os } from "node:os";
 import { arch } from "node:process";
@@ -22,6 +26,17 @@ export interface Libc {
   flock(fd: number, operation: number): number;
   /** Sends one datagram to an AF_UNIX address (struct sockaddr_un, as long as its name needs). */
   sendDatagram(address: Uint8Array, message: Uint8Array): number;
+  /** poll(2) of one descriptor, without waiting: its `revents`, 0 where there are none. */
+  poll(fd: number, events: number): number;
+  /** How many bytes were read into `bytes`. */
+  read(fd: number, bytes: Uint8Array): number;
+  /** `f_type` of the file system that holds a path: a magic number of <linux/magic.h>. Follows symlinks. */
+  filesystemType(path: string): number;
+  /** An inotify(7) descriptor; reading it never waits. */
+  inotifyOpen(): number;
+  /** The watch descriptor, which is the same for all paths of one inode. */
+  inotifyAdd(fd: number, path: string, mask: number): number;
+  inotifyRemove(fd: number, watch: number): number;
   /** The address of the first byte; valid while `bytes` is referenced. */
   addressOf(bytes: Uint8Array): bigint;
 }
@@ -110,6 +125,13 @@ const SIGNATURES = {
   statx: { args: ["i32", "bytes", "i32", "u32", "bytes"], returns: "i32" },
   syscall: { args: ["u64", "u32", "bytes", "u32"], returns: "i32" },
   flock: { args: ["i32", "i32"], returns: "i32" },
+  poll: { args: ["bytes", "u64", "i32"], returns: "i32" },
+  // A ssize_t, of which the lower half is all that our buffers can fill.
+  read: { args: ["i32", "bytes", "u64"], returns: "i32" },
+  statfs: { args: ["bytes", "bytes"], returns: "i32" },
+  inotify_init1: { args: ["i32"], returns: "i32" },
+  inotify_add_watch: { args: ["i32", "bytes", "u32"], returns: "i32" },
+  inotify_rm_watch: { args: ["i32", "i32"], returns: "i32" },
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   sendto: { args: ["i32", "bytes", "u64", "i32", "bytes", "u32"], returns: "i64" },
 } as const;
@@ -117,10 +139,13 @@ const SIGNATURES = {
 /** glibc, then musl under its two names for the machines that plumbline is built for. */
 const LIBRARIES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1"];
 
-// The values of <fcntl.h>, <sys/socket.h> and <sys/stat.h> that x86-64 and arm64 share, and that node:fs lacks.
+// The values of <fcntl.h>, <sys/socket.h>, <sys/stat.h> and <sys/inotify.h> that x86-64 and arm64 share, and that node:fs lacks.
 const O_CLOEXEC = 0o2000000;
 const AF_UNIX = 1;
 const SOCK_DGRAM_CLOEXEC = 0o2000002;
+const IN_NONBLOCK_CLOEXEC = 0o2004000;
+/** struct statfs is smaller; its first member is f_type, a word of which the magic numbers need 32 bits. */
+const STATFS_BYTES = 256;
 const MSG_NOSIGNAL = 0x4000;
 const AT_EMPTY_PATH = 0x1000;
 const STATX_BASIC_STATS = 0x7ff;
@@ -134,6 +159,9 @@ function open(): Libc {
   const errnoAt = calls.__errno_location();
   /** What a call returned, or the negated errno; nothing may come between the call and this. */
   const checked = (result: number): number => (result < 0 ? -readI32(errnoAt) : result);
+
+  const pollfdBytes = new Uint8Array(8);
+  const pollfd = new DataView(pollfdBytes.buffer);
 
   return {
     open: (path, flags, mode = 0) => checked(calls.open(cString(path), flags, mode)),
@@ -155,6 +183,23 @@ function open(): Libc {
       calls.close(socket);
       return sent;
     },
+    poll(fd, events) {
+      // struct pollfd: int fd, short events, short revents.
+      pollfd.setInt32(0, fd, true);
+      pollfd.setInt16(4, events, true);
+      pollfd.setInt16(6, 0, true);
+      const result = checked(calls.poll(pollfdBytes, 1n, 0));
+      return result < 0 ? result : pollfd.getUint16(6, true);
+    },
+    read: (fd, bytes) => checked(calls.read(fd, bytes, BigInt(bytes.length))),
+    filesystemType(path) {
+      const statfs = new Uint8Array(STATFS_BYTES);
+      const result = checked(calls.statfs(cString(path), statfs));
+      return result < 0 ? result : new DataView(statfs.buffer).getUint32(0, true);
+    },
+    inotifyOpen: () => checked(calls.inotify_init1(IN_NONBLOCK_CLOEXEC)),
+    inotifyAdd: (fd, path, mask) => checked(calls.inotify_add_watch(fd, cString(path), mask)),
+    inotifyRemove: (fd, watch) => checked(calls.inotify_rm_watch(fd, watch)),
     addressOf,
   };
 }
