@@ -44,7 +44,12 @@ const FLAGS = new Set([
   ...["output", "raw", "once", "version", "help"],
 ]);
 /** Of systemd's and Prometheus' programs, and stand-ins. */
-const FLAGS_OF_OTHERS = new Set(["now", "create"]);
+const FLAGS_OF_OTHERS = new Set([
+  "now",
+  "create",
+  "collector.nvmesubsystem",
+  "collector.diskstats.device-exclude",
+]);
 
 test.each(DOCUMENTS)("%s names no flag that does not exist", (document) => {
   const named = found(document, /(?<![\w-])--(?:\[no-\])?([a-z][\w.-]*\w)(?![\w-])/g);

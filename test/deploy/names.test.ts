@@ -1,0 +1,101 @@
+/** What rules, dashboards, runbooks and documents name is exported: by us, or by the version of another that we ask for. */
+import { describe, expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { reference } from "../../src/metrics/reference.ts";
+import { COLLECTORS } from "../../src/scrape/sources.ts";
+import {
+  ALERTS,
+  DASHBOARD_FILES,
+  OTHER_METRICS,
+  RECORDINGS,
+  ROOT,
+  readDashboard,
+  selectorOf,
+} from "./files.ts";
+import { metricsOfExpression } from "./promql.ts";
+
+const OURS = reference(COLLECTORS)
+  .flatMap(({ metrics }) => metrics)
+  .flatMap(({ name, type }) =>
+    type === "histogram" ? [name, `${name}_bucket`, `${name}_count`, `${name}_sum`] : [name],
+  );
+/** What Prometheus itself adds. */
+const OF_PROMETHEUS = ["up", "ALERTS"];
+const EXISTING = new Set([
+  ...OURS,
+  ...OTHER_METRICS.keys(),
+  ...RECORDINGS.map(({ record }) => record),
+  ...OF_PROMETHEUS,
+]);
+const unknown = (expression: string) => metricsOfExpression(expression).filter((name) => !EXISTING.has(name));
+
+describe("every metric that is named exists", () => {
+  test.each(ALERTS)("in the alert $alert", ({ expr, annotations }) => {
+    expect(metricsOfExpression(expr).length).toBeGreaterThan(0);
+    expect(unknown(expr)).toEqual([]);
+    const queried = [...annotations.description.matchAll(/printf "([a-z_]+)\{/g)].map(
+      ([, name = ""]) => name,
+    );
+    expect(queried.filter((name) => !EXISTING.has(name))).toEqual([]);
+  });
+
+  test.each(RECORDINGS)("in the recording rule $record", ({ expr }) => {
+    expect(metricsOfExpression(expr).length).toBeGreaterThan(0);
+    expect(unknown(expr)).toEqual([]);
+  });
+
+  test.each(DASHBOARD_FILES)("in the dashboard %s", (file) => {
+    const { panels, templating } = readDashboard(file);
+    const expressions = [
+      ...panels.flatMap(({ targets }) => targets.map(({ expr }) => expr)),
+      ...templating.list.flatMap(({ definition }) =>
+        definition === undefined ? [] : [selectorOf(definition)],
+      ),
+    ];
+    expect(expressions.length).toBeGreaterThan(0);
+    expect(expressions.flatMap(unknown)).toEqual([]);
+  });
+
+  /** Values of the label `reason`, which look like names. */
+  const REASONS = new Set(["nvme_status"]);
+  const documents = [
+    "docs/csi.md",
+    "docs/troubleshooting.md",
+    ...readdirSync(join(ROOT, "docs/runbooks")).map((name) => `docs/runbooks/${name}`),
+  ];
+  /** A word with a known beginning that is no file, no label and no stand-in such as `ebs_…`. */
+  const NAME =
+    /(?<![\w/.:-])((?:csi_volume|nvme|ebs|ec2_instance_store|plumbline|node_(?:disk|dmmultipath|nvmesubsystem|textfile|volume|persistentvolume)|kube)_[a-z0-9_:]*[a-z0-9])(?![\w*…:])/g;
+
+  test.each(documents)("in %s", (document) => {
+    const text = readFileSync(join(ROOT, document), "utf8");
+    const named = [...text.matchAll(NAME)].map(([, name = ""]) => name);
+    expect(named.filter((name) => !EXISTING.has(name) && !REASONS.has(name))).toEqual([]);
+  });
+
+  test("and other-exporters.yml lists no metric that nothing names", () => {
+    const texts = [
+      ...documents.map((document) => readFileSync(join(ROOT, document), "utf8")),
+      ...[...ALERTS, ...RECORDINGS].map(({ expr }) => expr),
+    ].join("\n");
+    expect([...OTHER_METRICS.keys()].filter((name) => !texts.includes(name))).toEqual([]);
+  });
+});
+
+describe("the names of an expression", () => {
+  test.each([
+    ['sum by (node) (rate(a_total{x="b_total"}[5m]))', ["a_total"]],
+    ["a * on (node) group_left (multipath) b unless on (c) (max without (d) (e) > bool 0)", ["a", "b", "e"]],
+    ["level:metric:rate5m / 1e6 offset 1h # and x", ["level:metric:rate5m"]],
+    ["topk(20, avg_over_time(t[10m:1m])) or vector(0)", ["t"]],
+    ['label_replace(a{b="}"}, "c", "$1", "d", "(.+)")', ["a"]],
+    ["count(up) by (node)", ["up"]],
+  ])("%s", (expression, names) => {
+    expect(metricsOfExpression(expression)).toEqual(names);
+  });
+
+  test("are not hidden behind __name__", () => {
+    expect(() => metricsOfExpression('{__name__=~"csi_.+"}')).toThrow("__name__");
+  });
+});

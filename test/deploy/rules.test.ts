@@ -1,0 +1,111 @@
+/** The rules as Prometheus' own tool sees them, and their runbooks. */
+import { describe, expect, test } from "bun:test";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describeWith, find, PROMTOOL } from "../support/debian.ts";
+import { ALERTS, PROMETHEUS_DIRECTORY, RECORDINGS, ROOT, RULE_FILES } from "./files.ts";
+
+const TESTS = join(PROMETHEUS_DIRECTORY, "tests");
+const RUNBOOKS = join(ROOT, "docs/runbooks");
+
+function promtool(...args: string[]) {
+  const { exitCode, stdout, stderr } = Bun.spawnSync([find(PROMTOOL) ?? PROMTOOL.command, ...args]);
+  return { exitCode, output: `${stdout}${stderr}` };
+}
+
+describeWith([PROMTOOL], "promtool", () => {
+  test.each(RULE_FILES)("accepts %s, also with its lint", (file) => {
+    const { exitCode, output } = promtool("check", "rules", "--lint-fatal", join(PROMETHEUS_DIRECTORY, file));
+    expect(output).toContain("SUCCESS");
+    expect(exitCode).toBe(0);
+  });
+
+  test.each(readdirSync(TESTS))("the unit tests in %s pass", (file) => {
+    const { exitCode, output } = promtool("test", "rules", join(TESTS, file));
+    expect(output).not.toContain("FAILED");
+    expect(exitCode).toBe(0);
+  });
+});
+
+describe("the rules", () => {
+  test("every file of rules has unit tests", () => {
+    expect(RULE_FILES.map((file) => file.replace(".rules.yml", ".test.yml"))).toEqual(
+      readdirSync(TESTS).sort(),
+    );
+  });
+
+  test("the five alerts about CSI volumes have the names, times and severities that users know", () => {
+    const csi = ALERTS.filter(({ alert }) => alert.startsWith("CSIVolume"));
+    expect(csi.map(({ alert, for: wait, labels }) => [alert, wait, labels.severity])).toEqual([
+      ["CSIVolumeMultipathDegraded", "5m", "warning"],
+      ["CSIVolumeMultipathLost", "1m", "critical"],
+      ["CSIVolumeNVMeSubsystemDegraded", "5m", "warning"],
+      ["CSIVolumeNVMeSubsystemLost", "1m", "critical"],
+      ["CSIVolumeDeviceExporterDown", "5m", "warning"],
+    ]);
+  });
+
+  test("no two alerts have one name", () => {
+    expect(new Set(ALERTS.map(({ alert }) => alert)).size).toBe(ALERTS.length);
+  });
+
+  test.each(RECORDINGS.map(({ record }) => record))("%s is named level:metric:operations", (record) => {
+    expect(record).toMatch(/^[a-z_]+:[a-z_]+:[a-z0-9_]+$/);
+  });
+
+  test.each(ALERTS.map(({ alert }) => alert))("%s has a unit test that expects it", (alert) => {
+    const texts = readdirSync(TESTS).map((file) => readFileSync(join(TESTS, file), "utf8"));
+    expect(texts.join("\n")).toMatch(
+      new RegExp(`alertname: ${alert}\\b[^\\n]*(?:\\n +exp_alerts:[^\\[\\n]*\\n| exp_alerts: [&*])`),
+    );
+  });
+});
+
+describe("the runbooks", () => {
+  const files = readdirSync(RUNBOOKS).filter((name) => name !== "README.md");
+
+  test("there is one for each alert, and for nothing else", () => {
+    expect(files.toSorted()).toEqual(ALERTS.map(({ alert }) => `${alert}.md`).toSorted());
+  });
+
+  test.each(ALERTS)("runbook_url of $alert is the path of its page", ({ alert, annotations }) => {
+    expect(annotations.runbook_url).toBe(`docs/runbooks/${alert}.md`);
+    expect(existsSync(join(ROOT, annotations.runbook_url))).toBe(true);
+  });
+
+  test.each(files)("%s bears its alert's name and says meaning, impact, diagnosis and mitigation", (file) => {
+    const text = readFileSync(join(RUNBOOKS, file), "utf8");
+    expect(text.match(/^#+ .*/gm)).toEqual([
+      `# ${file.replace(".md", "")}`,
+      "## Meaning",
+      "## Impact",
+      "## Diagnosis",
+      "## Mitigation",
+    ]);
+  });
+
+  test("the index lists every page", () => {
+    const index = readFileSync(join(RUNBOOKS, "README.md"), "utf8");
+    expect(files.filter((file) => !index.includes(`(${file})`))).toEqual([]);
+  });
+
+  test.each(files.filter((file) => file.startsWith("CSIVolume")))(
+    "%s needs kubectl and public images, and nothing else",
+    (file) => {
+      const text = readFileSync(join(RUNBOOKS, file), "utf8");
+      const blocks = [...text.matchAll(/```sh\n(.*?)```/gs)].map(([, block = ""]) => block);
+      expect(blocks.length).toBeGreaterThan(0);
+      const commands = blocks
+        .join("\n")
+        .replaceAll("\\\n", " ")
+        .split("\n")
+        .map((line) => line.trim())
+        .filter((line) => line !== "" && !/^[A-Z]+=\S+( +[A-Z]+=\S+)*$/.test(line));
+      expect(commands.filter((line) => !line.startsWith("kubectl "))).toEqual([]);
+      const images = [...text.matchAll(/--image=(\S+)/g)].map(([, image = ""]) => image);
+      expect(
+        images.filter((image) => !/^(docker\.io\/library|quay\.io|registry\.k8s\.io)\//.test(image)),
+      ).toEqual([]);
+    },
+  );
+});
