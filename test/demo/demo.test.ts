@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { LivingHost } from "../../src/demo/living-host.ts";
 import { COLLECTORS } from "../../src/scrape/sources.ts";
 import { withHost } from "../support/nvme-host.ts";
 import { ONE_EBS_VOLUME } from "../support/nvme-hosts.ts";
@@ -77,6 +78,24 @@ describe("plumbline demo --once", () => {
     expect(DOCUMENTED.filter((name) => !families.has(name)).sort()).toEqual(NEEDS_TWO_READINGS);
   });
 
+  test("prints each volume of its Kubernetes node, on the device that carries it", async () => {
+    const { stdout } = await runToEnd("--once");
+    const volumes = stdout.split("\n").filter((line) => line.startsWith("csi_volume_node_device_info{"));
+    const label = (line: string, name: string) => new RegExp(`[{,]${name}="([^"]*)"`).exec(line)?.[1];
+    expect(volumes.map((line) => [label(line, "persistentvolume"), label(line, "device")]).sort()).toEqual([
+      ["", "sdf"],
+      ["archive", "dm-3"],
+      ["backups", "sde"],
+      ["data-postgres-0", "nvme1n1"],
+      ["ledger", "dm-1"],
+      ["media", "dm-2"],
+      ["orders", "nvme7n1"],
+      ["vm-disk", "rbd0"],
+      ["warehouse", "nvme2n1p1"],
+    ]);
+    expect(new Set(volumes.map((line) => label(line, "node")))).toEqual(new Set(["demo-node"]));
+  });
+
   test("takes a recorded host in the place of its own", async () => {
     await withHost(ONE_EBS_VOLUME, async ({ sysfs, devfs }) => {
       const { stdout, exitCode } = await runToEnd(
@@ -90,11 +109,24 @@ describe("plumbline demo --once", () => {
         text.split("\n").filter((line) => /^(# (HELP|TYPE) )?(ebs|nvme)_/.test(line));
       const golden = readFileSync(join(ROOT, "fixtures/golden/one-ebs-volume.prom"), "utf8");
       expect(ofDevices(stdout)).toEqual(ofDevices(golden));
+      // It has no kubelet, and that of this machine is none of its own.
+      expect(stdout).not.toContain('collector="csi"');
     });
   });
 
-  test("refuses half a recorded host", async () => {
-    const { stderr, exitCode } = await runToEnd("--once", "--path.sysfs=/nowhere");
+  test("finds the kubelet of a recorded host beside its sysfs", async () => {
+    const host = new LivingHost(Date.now());
+    try {
+      const { sysfs, devfs } = host.paths;
+      const { stdout } = await runToEnd("--once", `--path.sysfs=${sysfs}`, `--path.devfs=${devfs}`);
+      expect(stdout).toContain('persistentvolume="data-postgres-0",device="nvme1n1"');
+    } finally {
+      host.remove();
+    }
+  });
+
+  test.each(["sysfs", "kubelet"])("refuses a host of which no more than %s is given", async (part) => {
+    const { stderr, exitCode } = await runToEnd("--once", `--path.${part}=/nowhere`);
     expect(exitCode).toBe(2);
     expect(stderr).toContain("both --path.sysfs and --path.devfs");
   });
@@ -114,6 +146,16 @@ describe("plumbline demo --once", () => {
   });
 });
 
+test("what reads the host knows nothing of the demo", () => {
+  const sources = ["src/csi", "src/host"].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
+      .filter((path) => path.endsWith(".ts"))
+      .map((path) => join(folder, path)),
+  );
+  expect(sources.length).toBeGreaterThan(10);
+  expect(sources.filter((path) => /\bdemo\b/i.test(readFileSync(join(ROOT, path), "utf8")))).toEqual([]);
+});
+
 describe("plumbline demo", () => {
   test("says what to open, serves every family, moves, and takes its host away when it ends", async () => {
     const demo = start("--web.listen-address=127.0.0.1:0");
@@ -122,6 +164,9 @@ describe("plumbline demo", () => {
     expect(welcome).toContain(`curl -s ${url}metrics`);
     expect(welcome).toContain(`targets: ["${new URL(url).host}"]`);
     expect(welcome).toContain("nvme5");
+    expect(welcome).toContain("data-postgres-0");
+    const [, directory = ""] = /--path\.sysfs=(\S+)\/sys/.exec(welcome) ?? [];
+    expect(readdirSync(directory).sort()).toEqual(["dev", "proc", "sys", "var"]);
 
     const scrape = async () => await (await fetch(`${url}metrics`)).text();
     const first = await scrape();
