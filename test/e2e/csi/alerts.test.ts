@@ -4,7 +4,7 @@
  * them (collector/dmmultipath_linux.go, collector/nvmesubsystem_linux.go), because Debian 12 has none that knows them.
  */
 import { expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ROOT } from "../../../.ci/build.ts";
@@ -154,12 +154,12 @@ describeWith([PROMETHEUS], "the alerts", () => {
       // What cannot be told any more must not look well: the volumes are gone, and so their alerts.
       state({ active: 1, failed: 1 });
       await expectFiring(prometheus, alert("CSIVolumeMultipathDegraded", "warning", ON_MULTIPATH));
-      rmSync(join(directory, "kubelet/pods"), { recursive: true });
+      const pods = join(directory, "kubelet/pods");
+      renameSync(pods, `${pods}-away`);
       const down = { operator_health_impact: "warning" };
       await prometheus.until('plumbline_collector_success{collector="csi"}', 0);
       await expectFiring(prometheus, alert("CSIVolumeDeviceExporterDown", "warning", down));
-      mkdirSync(join(directory, "kubelet/pods"));
-      // The staged volume is still there.
+      renameSync(`${pods}-away`, pods);
       await expectFiring(prometheus, alert("CSIVolumeMultipathDegraded", "warning", ON_MULTIPATH));
 
       service.process.kill("SIGTERM");

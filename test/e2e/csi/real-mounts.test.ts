@@ -6,7 +6,7 @@ import { describeUnless } from "../../support/debian.ts";
 import { lackingForMounts, type SilentMount } from "../../support/real-mounts.ts";
 import { seriesKey } from "../../support/series.ts";
 import { DRIVER, KubeletNode, mountVolumes, POD_A, POD_B, VOLUMES, type Volume } from "./node.ts";
-import { exposition, FORMS, serve, sorted } from "./service.ts";
+import { exposition, FORMS, ofCollector, serve, sorted } from "./service.ts";
 
 const PATIENCE_MS = 60_000;
 
@@ -115,7 +115,8 @@ describeUnless(lackingForMounts(), "CSI volumes on real mounts", () => {
       const before = silent.map((mount) => mount.waiting());
       await Promise.all([service.scrape(), service.scrape()]);
       const once = (...args: string[]) => {
-        const [program = "", ...rest] = node.mounts.enter(...command, ...args, `--path.kubelet=${node.root}`);
+        const flags = [`--path.kubelet=${node.root}`, "--collector.disable-defaults", "--collector.csi"];
+        const [program = "", ...rest] = node.mounts.enter(...command, ...args, ...flags);
         return spawnSync(program, rest, { encoding: "utf8", timeout: 30_000, env: { NODE_NAME: "node-a" } });
       };
       const directory = node.mounts.makeDirectory(join(node.mounts.directory, "textfile"));
@@ -124,8 +125,12 @@ describeUnless(lackingForMounts(), "CSI volumes on real mounts", () => {
         `--textfile.directory=${directory}`,
         `--state.directory=${directory}`,
       );
-      expect(textfile.signal).toBeNull();
-      expect(once("check").signal).toBeNull();
+      expect(textfile).toMatchObject({ status: 0, signal: null });
+      const written = node.mounts.run("cat", join(directory, "plumbline.prom"));
+      expect(sorted(ofCollector(`${written}\n`))).toEqual(sorted(truth(node)));
+      const check = once("check");
+      expect(check.signal).toBeNull();
+      expect(check.stdout).toContain(DRIVER);
       expect(silent.map((mount) => mount.waiting())).toEqual(before);
     },
     PATIENCE_MS,
