@@ -57,33 +57,30 @@ class Walk implements KubeletWalk {
   }
 
   *steps(): Generator<void, void> {
+    // Step by step from above: below a symlink no path would be one that the mount table shows, and what is watched from
+    // above need not be looked at again.
+    const inside = this.#listOrThrow(this.#root);
     yield* this.#published(`${this.#root}/pods`);
-    // Step by step: below a symlink no path would be one that the mount table shows.
-    let plugins = this.#root;
-    let inside: readonly DirectoryEntry[] | undefined = [];
-    for (const name of ["plugins", "kubernetes.io", "csi"]) {
-      plugins += `/${name}`;
-      inside = this.#list(plugins);
-      if (inside === undefined) return;
-    }
-    if (this.#holdsDirectory(plugins, inside, BLOCK)) yield* this.#block(`${plugins}/${BLOCK}`);
-    yield* this.#staged(plugins, inside);
+    const plugins = this.#within(this.#root, "plugins", inside);
+    const csi = this.#within(this.#within(plugins, "kubernetes.io"), "csi");
+    const drivers = this.#list(csi);
+    if (csi === undefined || drivers === undefined) return;
+    if (typeOf(BLOCK, drivers) === "directory") yield* this.#block(`${csi}/${BLOCK}`);
+    yield* this.#staged(csi, drivers);
   }
 
   *#published(pods: string): Generator<void, void> {
-    for (const pod of this.#directories(pods, this.#listPods(pods))) {
+    for (const pod of this.#directories(pods, this.#listOrThrow(pods))) {
       yield;
-      const volumes = this.#list(`${pods}/${pod}/volumes`);
-      if (volumes === undefined || !this.#holdsDirectory(`${pods}/${pod}/volumes`, volumes, CSI)) continue;
-      const parent = `${pods}/${pod}/volumes/${CSI}`;
+      const parent = this.#within(this.#within(`${pods}/${pod}`, "volumes"), CSI);
+      if (parent === undefined) continue;
       for (const spec of this.#directories(parent, this.#list(parent))) {
         yield;
         const directory = `${parent}/${spec}`;
-        const path = `${directory}/${FILE}`;
-        const volume = this.#read(path);
+        const volume = this.#volumeIn(directory);
         if (volume === undefined) continue;
         this.entries.push({
-          path,
+          path: `${directory}/${FILE}`,
           kind: "published",
           driver: volume.driver,
           handle: volume.handle,
@@ -98,18 +95,17 @@ class Walk implements KubeletWalk {
   }
 
   *#block(parent: string): Generator<void, void> {
-    for (const spec of this.#directories(parent, this.#list(parent), BESIDE_BLOCK_VOLUMES)) {
+    for (const spec of this.#directories(parent, this.#list(parent))) {
+      if (spec === "publish" || spec === "staging") continue;
       yield;
       const directory = `${parent}/${spec}`;
-      const inside = this.#list(directory);
-      if (inside === undefined || !this.#holdsDirectory(directory, inside, "data")) continue;
-      const path = `${directory}/data/${FILE}`;
-      const volume = this.#read(path);
+      const data = this.#within(directory, "data");
+      const volume = this.#volumeIn(data);
       if (volume === undefined) continue;
       const publish = `${parent}/publish/${spec}`;
       const staging = `${parent}/staging/${spec}`;
       this.entries.push({
-        path,
+        path: `${data}/${FILE}`,
         kind: "block",
         driver: volume.driver,
         handle: volume.handle,
@@ -123,17 +119,17 @@ class Walk implements KubeletWalk {
     }
   }
 
-  *#staged(parent: string, drivers: readonly DirectoryEntry[]): Generator<void, void> {
-    for (const driver of this.#directories(parent, drivers, [BLOCK])) {
+  *#staged(parent: string, entries: readonly DirectoryEntry[]): Generator<void, void> {
+    for (const driver of this.#directories(parent, entries)) {
+      if (driver === BLOCK) continue;
       const volumes = `${parent}/${driver}`;
       for (const name of this.#directories(volumes, this.#list(volumes))) {
         yield;
         const directory = `${volumes}/${name}`;
-        const path = `${directory}/${FILE}`;
-        const volume = this.#read(path);
+        const volume = this.#volumeIn(directory);
         if (volume === undefined) continue;
         this.entries.push({
-          path,
+          path: `${directory}/${FILE}`,
           kind: "staged",
           driver: volume.driver,
           handle: volume.handle,
@@ -149,39 +145,38 @@ class Walk implements KubeletWalk {
   }
 
   /** Throws KubeletError. */
-  #listPods(pods: string): readonly DirectoryEntry[] {
-    const listing = this.#files.list(pods);
-    if (listing.kind === "listed") return listing.entries;
-    const root = this.#files.list(this.#root);
-    const [path, code] = root.kind === "failed" ? [this.#root, root.code] : [pods, listing.code];
-    throw new KubeletError(`cannot read ${path}: ${WORDS.get(code) ?? code}`, code);
-  }
-
-  /** Undefined where it is not there or cannot be listed. */
-  #list(directory: string): readonly DirectoryEntry[] | undefined {
+  #listOrThrow(directory: string): readonly DirectoryEntry[] {
     const listing = this.#files.list(directory);
     if (listing.kind === "listed") return listing.entries;
-    if (listing.code === "ENOENT") return undefined;
-    this.#skip(directory, UNSAFE.has(listing.code) ? "unsafe_path" : "unreadable");
+    throw new KubeletError(
+      `cannot read ${directory}: ${WORDS.get(listing.code) ?? listing.code}`,
+      listing.code,
+    );
+  }
+
+  /** Undefined where there is none, it is not there any more, or it cannot be listed. */
+  #list(directory: string | undefined): readonly DirectoryEntry[] | undefined {
+    if (directory === undefined) return undefined;
+    const listing = this.#files.list(directory);
+    if (listing.kind === "listed") return listing.entries;
+    if (!GONE.has(listing.code)) this.#skip(directory, "unreadable");
     return undefined;
   }
 
-  *#directories(
-    parent: string,
-    entries: readonly DirectoryEntry[] | undefined,
-    apartFrom: readonly string[] = [],
-  ): Generator<string, void> {
+  *#directories(parent: string, entries: readonly DirectoryEntry[] | undefined): Generator<string, void> {
     for (const { name, type } of entries ?? []) {
-      if (apartFrom.includes(name)) continue;
       if (type === "directory") yield name;
       else if (type !== "file") this.#skip(`${parent}/${name}`, "unsafe_path");
     }
   }
 
-  #holdsDirectory(parent: string, entries: readonly DirectoryEntry[], wanted: string): boolean {
-    const type = entries.find(({ name }) => name === wanted)?.type;
-    if (type !== undefined && type !== "directory") this.#skip(`${parent}/${wanted}`, "unsafe_path");
-    return type === "directory";
+  /** The path of a directory in a directory; undefined where there is none. */
+  #within(directory: string | undefined, name: string, inside = this.#list(directory)): string | undefined {
+    const path = `${directory}/${name}`;
+    const type = typeOf(name, inside);
+    if (type === "directory") return path;
+    if (type !== undefined) this.#skip(path, "unsafe_path");
+    return undefined;
   }
 
   /** One for each pod. Very old kubelets left symlinks there, which are not followed. */
@@ -193,11 +188,13 @@ class Walk implements KubeletWalk {
     );
   }
 
-  /** Undefined where there is none, or none that names a volume. */
-  #read(path: string): VolumeData | undefined {
+  /** Undefined where no file names one. */
+  #volumeIn(directory: string | undefined): VolumeData | undefined {
+    if (typeOf(FILE, this.#list(directory)) === undefined) return undefined;
+    const path = `${directory}/${FILE}`;
     const content = this.#files.read(path, MAX_FILE_BYTES);
     if (content.kind === "failed" && GONE.has(content.code)) return undefined;
-    const volume = volumeIn(content);
+    const volume = volumeOf(content);
     if (typeof volume !== "string") return volume;
     this.#skip(path, volume);
     return undefined;
@@ -208,11 +205,8 @@ class Walk implements KubeletWalk {
   }
 }
 
-/** The volumes' own directories are beside these. */
-const BESIDE_BLOCK_VOLUMES = ["publish", "staging"];
-
-const UNSAFE = new Set(["ELOOP", "ENOTDIR"]);
-const GONE = new Set(["ENOENT", "ENOTDIR"]);
+/** What was a directory when it was listed is none, or another kind of file. */
+const GONE = new Set(["ENOENT", "ENOTDIR", "ELOOP"]);
 
 const WORDS = new Map([
   ["ENOENT", "no such file or directory"],
@@ -222,10 +216,15 @@ const WORDS = new Map([
   ["ELOOP", "it is a symbolic link"],
 ]);
 
+const typeOf = (
+  wanted: string,
+  entries: readonly DirectoryEntry[] | undefined,
+): DirectoryEntry["type"] | undefined => entries?.find(({ name }) => name === wanted)?.type;
+
 /** The name of the PersistentVolume whose directory is called so. */
 const nameOf = (spec: string): string => spec.replaceAll("~", "/");
 
-function volumeIn(content: FileContent): VolumeData | SkipReason {
+function volumeOf(content: FileContent): VolumeData | SkipReason {
   switch (content.kind) {
     case "failed":
       return "unreadable";

@@ -445,6 +445,7 @@ describe("a bad file", () => {
 
   test.each(places)("%s that may not be read costs that volume alone: unreadable", async (_, place) => {
     const path = prepare(place);
+    writeFileSync(path, "");
     await expectSkipped(path, "unreadable", new DirectFiles({ [path]: "EACCES" }));
   });
 
@@ -594,7 +595,7 @@ describe("what is the tenants'", () => {
     const files = new DirectFiles();
     await walkKubelet(files, root, PATIENT);
     expect(files.asked).toEqual([...new Set(files.asked)]);
-    expect(files.asked.filter((path) => !path.startsWith(`${root}/`))).toEqual([]);
+    expect(files.asked.filter((path) => path !== root && !path.startsWith(`${root}/`))).toEqual([]);
   });
 });
 
