@@ -187,9 +187,10 @@ function whatIsSimulated(directory: string): string[] {
       ["csi_volume_device_exporter_volumes_skipped", "which volumes have no device, and why"],
     ]),
     "",
-    "The same host for a node_exporter from 1.12 on, which sees the paths fail:",
+    "The same host for a node_exporter from 1.12 on, which sees the I/O of each device, and the paths fail:",
     "",
-    "  node_exporter --collector.disable-defaults --collector.dmmultipath --collector.nvmesubsystem \\",
+    "  node_exporter --collector.disable-defaults --collector.diskstats \\",
+    "    --collector.dmmultipath --collector.nvmesubsystem \\",
     `    --path.sysfs=${directory}/sys --path.procfs=${directory}/proc`,
     "",
   ];

@@ -9,9 +9,10 @@ import { isDeepStrictEqual } from "node:util";
 import type { Settings } from "../config/settings.ts";
 import { reasonOf } from "../host/system-error.ts";
 import type { Log } from "../log/log.ts";
+import { diskStatistics } from "./disk-statistics.ts";
 import { FileTree, writeTree } from "./file-tree.ts";
 import { mountInfoText } from "./kubelet-tree.ts";
-import { addNodeDevices, addNodeVolumes, type Moment, momentAt } from "./living-node.ts";
+import { addNodeDevices, addNodeVolumes, disksAt, type Moment, momentAt } from "./living-node.ts";
 import { addNvme, builtHost } from "./nvme-host.ts";
 import { livingHost } from "./nvme-living-host.ts";
 
@@ -24,7 +25,9 @@ export class LivingHost {
   readonly paths: Settings["path"];
   readonly #since: number;
   #moment: Moment;
-  #tree: FileTree;
+  #files: Files;
+  /** Apart, since it changes all the time. */
+  #statistics = new FileTree();
 
   /** Builds the host as it is at `since`, in ms since 1970, in a new directory; `remove` takes that away. */
   constructor(since: number) {
@@ -32,19 +35,32 @@ export class LivingHost {
     this.directory = mkdtempSync(join(realpathSync(tmpdir()), "plumbline-demo-"));
     this.#since = since;
     this.#moment = momentAt(0);
-    this.#tree = treeAt(this.directory, since, this.#moment);
-    writeTree(this.directory, this.#tree);
+    this.#files = filesAt(this.directory, since, this.#moment);
+    writeTree(this.directory, this.#files.tree);
+    this.#count(0);
     this.paths = pathsBelow(this.directory);
   }
 
   /** Changes the host into what it is at `now`. Throws where its directory cannot be written. */
   show(now: number): void {
-    const moment = momentAt((now - this.#since) / 1000);
+    const seconds = (now - this.#since) / 1000;
+    this.#change(momentAt(seconds));
+    this.#count(seconds);
+  }
+
+  #change(moment: Moment): void {
     if (isDeepStrictEqual(moment, this.#moment)) return;
-    const tree = treeAt(this.directory, this.#since, moment);
-    writeTree(this.directory, tree, this.#tree);
+    const files = filesAt(this.directory, this.#since, moment);
+    writeTree(this.directory, files.tree, this.#files.tree);
     this.#moment = moment;
-    this.#tree = tree;
+    this.#files = files;
+  }
+
+  #count(seconds: number): void {
+    const statistics = new FileTree();
+    statistics.file("proc/diskstats", diskStatistics(disksAt(this.#files.sysfs, seconds)));
+    writeTree(this.directory, statistics, this.#statistics);
+    this.#statistics = statistics;
   }
 
   /** Lets it live as long as the process does, which it does not keep alive. */
@@ -77,7 +93,13 @@ export function pathsBelow(directory: string): Settings["path"] {
   };
 }
 
-function treeAt(directory: string, since: number, moment: Moment): FileTree {
+interface Files {
+  readonly tree: FileTree;
+  /** The part of it that is /sys. */
+  readonly sysfs: FileTree;
+}
+
+function filesAt(directory: string, since: number, moment: Moment): Files {
   const tree = new FileTree();
   const nvme = livingHost(since, moment.lostController ? "connecting" : "live");
   const sysfs = addNvme(tree, nvme, builtHost(directory));
@@ -92,5 +114,5 @@ function treeAt(directory: string, since: number, moment: Moment): FileTree {
   for (const file of ["uptime", "sys/kernel/random/boot_id"]) {
     tree.symlink(`proc/${file}`, join("/proc", file));
   }
-  return tree;
+  return { tree, sysfs };
 }

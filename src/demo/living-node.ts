@@ -3,11 +3,13 @@
  * wrong with them. All of it is a function of the moment.
  */
 import { createHash } from "node:crypto";
+import { posix } from "node:path";
 import type { Mount } from "../host/mountinfo.ts";
 import { addBlockDevices, type BlockDevice, deviceNumberOf } from "./block-devices.ts";
+import type { Disk, DiskLoad } from "./disk-statistics.ts";
 import type { FileTree } from "./file-tree.ts";
 import { addKubelet, type MountedAs, rootMount, type Volume } from "./kubelet-tree.ts";
-import { isActive } from "./nvme-recording.ts";
+import { activeSeconds, isActive } from "./nvme-recording.ts";
 
 /** One line a PersistentVolume, for people: what the simulation shows. */
 export const LIVING_NODE_SHOWS: readonly (readonly [persistentVolume: string, what: string])[] = [
@@ -51,6 +53,8 @@ export function momentAt(seconds: number): Moment {
   };
 }
 
+const ROOT_DEVICE = "nvme0n1p1";
+
 /** Adds the block devices beside the NVMe controllers to a tree that has /sys as its root. */
 export function addNodeDevices(sysfs: FileTree, moment: Moment): void {
   addBlockDevices(sysfs, [...DISKS, ...pathsOf(moment), ...STACKED, ...jobDevices(moment)]);
@@ -74,7 +78,58 @@ export function addNodeVolumes(tree: FileTree, root: string, sysfs: FileTree, mo
   ];
 }
 
-const ROOT_DEVICE = "nvme0n1p1";
+/** How busy each block device of the tree has been since the demo began. */
+export function disksAt(sysfs: FileTree, seconds: number): Disk[] {
+  const numbered = [...sysfs.entries.keys()].flatMap((path) => /^dev\/block\/(.+)$/.exec(path)?.[1] ?? []);
+  return numbered.map((dev) => {
+    const name = posix.basename(sysfs.linked(`dev/block/${dev}`) ?? "");
+    return { name, dev, load: LOADS[name], seconds: busySeconds(name, seconds) };
+  });
+}
+
+const DATABASE = { readsPerSecond: 1900, writesPerSecond: 1100, bytesEach: 16_384 };
+const WAREHOUSE = { readsPerSecond: 300, writesPerSecond: 240, bytesEach: 131_072 };
+const ORDERS = { readsPerSecond: 300, writesPerSecond: 160, bytesEach: 65_536 };
+const LEDGER = { readsPerSecond: 240, writesPerSecond: 420, bytesEach: 8192 };
+const MEDIA = { readsPerSecond: 110, writesPerSecond: 30, bytesEach: 262_144 };
+const ARCHIVE = { readsPerSecond: 60, writesPerSecond: 180, bytesEach: 65_536 };
+const VIRTUAL_MACHINE = { readsPerSecond: 90, writesPerSecond: 140, bytesEach: 4096 };
+const BACKUPS = { readsPerSecond: 2, writesPerSecond: 75, bytesEach: 524_288 };
+const JOB = { readsPerSecond: 700, writesPerSecond: 900, bytesEach: 16_384 };
+
+const half = ({ readsPerSecond, writesPerSecond, bytesEach }: DiskLoad): DiskLoad => {
+  return { readsPerSecond: readsPerSecond / 2, writesPerSecond: writesPerSecond / 2, bytesEach };
+};
+
+const LOADS: Readonly<Record<string, DiskLoad>> = {
+  nvme0n1: { readsPerSecond: 4, writesPerSecond: 22, bytesEach: 8192 },
+  [ROOT_DEVICE]: { readsPerSecond: 4, writesPerSecond: 22, bytesEach: 8192 },
+  nvme1n1: DATABASE,
+  nvme2n1: WAREHOUSE,
+  nvme2n1p1: WAREHOUSE,
+  nvme7n1: ORDERS,
+  "dm-1": LEDGER,
+  "dm-0": LEDGER,
+  sda: half(LEDGER),
+  sdb: half(LEDGER),
+  "dm-2": MEDIA,
+  sdc: half(MEDIA),
+  sdd: half(MEDIA),
+  "dm-3": ARCHIVE,
+  nvme5n1: half(ARCHIVE),
+  nvme6n1: half(ARCHIVE),
+  rbd0: VIRTUAL_MACHINE,
+  sde: BACKUPS,
+  "dm-4": JOB,
+};
+
+function busySeconds(name: string, seconds: number): number {
+  if (name === "sdb") return seconds - activeSeconds(PATH_FAILS, seconds);
+  // Each job has a device of its own that begins at 0.
+  if (name === "dm-4")
+    return isActive(JOB_RUNS, seconds) ? (seconds - JOB_RUNS.afterSeconds) % JOB_RUNS.everySeconds : 0;
+  return seconds;
+}
 
 const GIB_SECTORS = 2n * 1024n ** 2n;
 

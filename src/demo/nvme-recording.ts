@@ -147,7 +147,8 @@ function increase(change: Change, elapsedSeconds: number): bigint {
   }
 }
 
-function activeSeconds(
+/** For how long a pulse has been on in all. */
+export function activeSeconds(
   { everySeconds, forSeconds, afterSeconds = 0 }: Pulse,
   elapsedSeconds: number,
 ): number {

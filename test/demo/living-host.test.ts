@@ -225,6 +225,27 @@ describe("the demo's Kubernetes node", () => {
     ]);
   });
 
+  test("counts the I/O of each device, none on a path while it is offline, and never backwards", () => {
+    const readsAt = (second: number): Map<string, number> => {
+      at(second);
+      const lines = readFileSync(join(host.paths.procfs, "diskstats"), "utf8").trimEnd().split("\n");
+      return new Map(lines.map((line) => [line.split(" ")[2] ?? "", Number(line.split(" ")[3])]));
+    };
+    const disks = readdirSync(join(host.paths.sysfs, "dev/block"));
+    let before = readsAt(0);
+    expect(before.size).toBe(disks.length);
+    for (const second of [20, 25, 45, 60, 71, 80, 140]) {
+      const reads = readsAt(second);
+      for (const [name, count] of reads) {
+        // A job has a new device each time.
+        if (name !== "dm-4") expect([name, count >= (before.get(name) ?? 0)]).toEqual([name, true]);
+      }
+      expect((reads.get("sda") ?? 0) > (before.get("sda") ?? 0)).toBe(true);
+      expect((reads.get("sdb") ?? 0) > (before.get("sdb") ?? 0)).toBe(second !== 60);
+      before = reads;
+    }
+  });
+
   test("gives every block device a number of its own, by which it is found", () => {
     at(20);
     const names = readdirSync(join(host.paths.sysfs, "class/block"));
