@@ -237,16 +237,30 @@ const OF_DIRECTORIES: readonly Named[] = [
   ["remove plugins", () => rmSync(plugins, { recursive: true })],
 ];
 
-const OF_DEVICES: readonly Named[] = [
-  ...NODES.flatMap((node): Named[] => [
-    [`make ${quoted(node)}`, () => makeNode(node)],
-    [`unlink ${quoted(node)}`, () => unlinkSync(node)],
-  ]),
-  ...SPARE_LOOPS.flatMap((loop): Named[] => [
-    [`add loop${loop}`, () => loopControl(LOOP_CTL_ADD, loop)],
-    [`remove loop${loop}`, () => loopControl(LOOP_CTL_REMOVE, loop)],
-  ]),
-];
+/**
+ * The node of a device goes with it. Deleted by hand while the device stays, nothing tells of it: the kernel signals no
+ * change of the mount table, and the device that is remembered is still the volume's.
+ */
+const OF_DEVICES: readonly Named[] = SPARE_LOOPS.flatMap((loop): Named[] => {
+  const node = join(nodes, `loop${loop}`);
+  return [
+    [
+      `add loop${loop}`,
+      () => {
+        loopControl(LOOP_CTL_ADD, loop);
+        makeNode(node);
+      },
+    ],
+    [
+      `remove loop${loop}`,
+      () => {
+        loopControl(LOOP_CTL_REMOVE, loop);
+        unlinkSync(node);
+      },
+    ],
+    [`remove loop${loop} but not its node`, () => loopControl(LOOP_CTL_REMOVE, loop)],
+  ];
+});
 
 const OF_VENDORS: readonly Named[] = VOLUMES.flatMap((pv): Named[] => {
   const trident = join(rootfs, "var/lib/trident/tracking", `of-${pv}.json`);
