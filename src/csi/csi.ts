@@ -46,7 +46,7 @@ const LAST_SUCCESSFUL_DISCOVERY = gauge(
 );
 const DISCOVERY_DURATION = histogram(
   "csi_volume_device_exporter_discovery_duration_seconds",
-  "Seconds that a discovery took, be it that it failed",
+  "Seconds that a discovery took, failed ones included",
   ["discoverer"],
 );
 const DURATION_BUCKETS: readonly number[] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
