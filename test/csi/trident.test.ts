@@ -14,6 +14,7 @@ import { dirname, join } from "node:path";
 import type { VolumeEntry } from "../../src/csi/model.ts";
 import { readTrident, TRIDENT_DRIVER } from "../../src/csi/vendor/trident.ts";
 import type { VendorAnswers } from "../../src/csi/vendor/vendor-file.ts";
+import { WatchedFiles } from "../../src/host/watched-files.ts";
 import { DirectFiles } from "../support/direct-files.ts";
 
 const FIXTURES = join(import.meta.dir, "../../fixtures/kubelet/trident");
@@ -84,13 +85,13 @@ describe("Trident's tracking files", () => {
     putFixture("pvc-2.json", "iscsi.json");
     const files = new DirectFiles();
     readTrident(files, rootfs, [volume("pvc-1"), volume("pvc-1"), volume("pvc-2", "other.example.org")]);
-    expect(files.asked).toEqual([join(tracking, "pvc-1.json")]);
+    expect(files.asked).toEqual([tracking, join(tracking, "pvc-1.json")]);
   });
 
   test("are where the host's file system is mounted, be that the root itself", () => {
     const files = new DirectFiles();
     readTrident(files, "/", [volume("plumbline-no-such-volume")]);
-    expect(files.asked).toEqual(["/var/lib/trident/tracking/plumbline-no-such-volume.json"]);
+    expect(files.asked).toEqual(["/var/lib/trident/tracking"]);
   });
 
   test("know nothing of a volume that is a share", () => {
@@ -101,9 +102,6 @@ describe("Trident's tracking files", () => {
   test("need not be there", () => {
     expect(read("pvc-1")).toEqual(NOTHING);
     put("pvc-2.json", "{}");
-    expect(read("pvc-1")).toEqual(NOTHING);
-    rmSync(tracking, { recursive: true });
-    writeFileSync(tracking, "");
     expect(read("pvc-1")).toEqual(NOTHING);
   });
 
@@ -177,6 +175,33 @@ describe("Trident's tracking files", () => {
       const path = put("pvc-bad.json", "{}");
       expectFailure(path, "cannot be read (EACCES)", new DirectFiles({ [path]: "EACCES" }));
     });
+  });
+
+  test("that cannot be listed have failed once, for however many volumes", () => {
+    put("pvc-1.json", "{}");
+    const files = new DirectFiles({ [tracking]: "EACCES" });
+    expect(readTrident(files, rootfs, [volume("pvc-1"), volume("pvc-2")])).toEqual({
+      devices: new Map(),
+      failures: [{ path: tracking, reason: "cannot be read (EACCES)" }],
+    });
+  });
+
+  test("that are remembered are told the same, without the bytes of their secrets", () => {
+    putFixture("pvc-1.json", "iscsi.json");
+    const files = new WatchedFiles();
+    try {
+      files.refresh();
+      const first = readTrident(files, rootfs, [volume("pvc-1")]);
+      expect(first.devices.size).toBe(1);
+      expect(readTrident(files, rootfs, [volume("pvc-1")])).toEqual(first);
+    } finally {
+      files.close();
+    }
+    const text = readFileSync(join(FIXTURES, "iscsi.json"));
+    const direct = new DirectFiles();
+    const kept = { list: direct.list.bind(direct), read: () => ({ kind: "read", bytes: text }) as const };
+    readTrident(kept, rootfs, [volume("pvc-1")]);
+    expect(text.includes("SECRET")).toBe(false);
   });
 
   test("hold secrets, of which nothing is answered", () => {

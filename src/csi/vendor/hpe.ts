@@ -7,7 +7,7 @@ import * as v from "valibot";
 import type { MountsBelow } from "../../host/mountinfo.ts";
 import type { Files } from "../kubelet.ts";
 import type { VolumeEntry } from "../model.ts";
-import { type Answer, collectAnswers, devicePath, takeFields, type VendorAnswers } from "./vendor-file.ts";
+import { type Answer, collectAnswers, devicePath, type VendorAnswers, vendorFile } from "./vendor-file.ts";
 
 export const HPE_DRIVER = "csi.hpe.com";
 
@@ -27,7 +27,7 @@ function readDeviceInfo(files: Files, mounts: MountsBelow, { path, handle }: Vol
   if (mounts.below.has(globalMount) || !holdsDirectory(files, directory, "globalmount")) {
     return { kind: "missing" };
   }
-  const taken = takeFields(files, `${globalMount}/deviceInfo.json`, DeviceInfoSchema);
+  const taken = readFile(files, globalMount, "deviceInfo.json");
   if (taken.kind !== "taken") return taken;
   const { volume_id, device } = taken.fields;
   if (volume_id !== handle) return taken.unusable("is that of another volume");
@@ -55,11 +55,13 @@ const DeviceNumber = v.pipe(
   v.regex(/^\d{0,10}$/),
 );
 
-const DeviceInfoSchema = v.object({
-  volume_id: v.string(),
-  device: v.object({
-    path_name: v.optional(v.string()),
-    major: v.optional(DeviceNumber),
-    minor: v.optional(DeviceNumber),
+const readFile = vendorFile(
+  v.object({
+    volume_id: v.string(),
+    device: v.object({
+      path_name: v.optional(v.string()),
+      major: v.optional(DeviceNumber),
+      minor: v.optional(DeviceNumber),
+    }),
   }),
-});
+);

@@ -5,7 +5,7 @@
 import * as v from "valibot";
 import type { Files } from "../kubelet.ts";
 import type { VolumeEntry } from "../model.ts";
-import { collectAnswers, devicePath, takeFields, type VendorAnswers } from "./vendor-file.ts";
+import { collectAnswers, devicePath, type VendorAnswers, vendorFile } from "./vendor-file.ts";
 
 export const TRIDENT_DRIVER = "csi.trident.netapp.io";
 
@@ -14,8 +14,8 @@ export function readTrident(files: Files, rootfs: string, volumes: readonly Volu
   const directory = `${rootfs === "/" ? "" : rootfs}/var/lib/trident/tracking`;
   const handles = volumes.flatMap(({ driver, handle }) => (driver === TRIDENT_DRIVER ? [handle] : []));
   return collectAnswers(
-    [...new Set(handles)].filter(isFileName).map((handle) => {
-      const taken = takeFields(files, `${directory}/${handle}.json`, TrackingSchema);
+    [...new Set(handles)].filter(isWritten).map((handle) => {
+      const taken = readTracking(files, directory, `${handle}.json`);
       if (taken.kind !== "taken") return taken;
       const text = taken.fields.devicePath || taken.fields.rawDevicePath;
       // Volumes that are shares (NFS, SMB) have neither.
@@ -27,11 +27,13 @@ export function readTrident(files: Files, rootfs: string, volumes: readonly Volu
   );
 }
 
-/** What the handle would have to be for Trident to have written a file of that name: `tmp-…` is one half written. */
-const isFileName = (handle: string): boolean => !handle.startsWith("tmp-") && !/[/\0]/.test(handle);
+/** `tmp-…` is a file that is being written. */
+const isWritten = (handle: string): boolean => !handle.startsWith("tmp-");
 
-const TrackingSchema = v.object({
-  devicePath: v.optional(v.string()),
-  /** What `devicePath` has been called since Trident 23.01. */
-  rawDevicePath: v.optional(v.string()),
-});
+const readTracking = vendorFile(
+  v.object({
+    devicePath: v.optional(v.string()),
+    /** All that Trident 23.01 to 23.04 wrote; since then the device below LUKS. */
+    rawDevicePath: v.optional(v.string()),
+  }),
+);

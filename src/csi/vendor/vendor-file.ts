@@ -1,5 +1,6 @@
 /** What the files of a storage vendor's own node plugin tell of volumes that the kubelet's files led nowhere with. */
 import * as v from "valibot";
+import type { FileContent } from "../../host/watched-files.ts";
 import type { Files } from "../kubelet.ts";
 
 export interface VendorAnswers {
@@ -27,14 +28,16 @@ export type Answer =
   | { readonly kind: "missing" }
   | ({ readonly kind: "failed" } & VendorFailure);
 
+/** A file that several volumes could not be found in has failed once. */
 export function collectAnswers(answers: readonly Answer[]): VendorAnswers {
   const devices = new Map<string, VendorDevice>();
-  const failures: VendorFailure[] = [];
+  const failures = new Map<string, VendorFailure>();
   for (const answer of answers) {
     if (answer.kind === "found") devices.set(answer.handle, answer.device);
-    else if (answer.kind === "failed") failures.push({ path: answer.path, reason: answer.reason });
+    else if (answer.kind === "failed")
+      failures.set(answer.path, { path: answer.path, reason: answer.reason });
   }
-  return { devices, failures };
+  return { devices, failures: [...failures.values()] };
 }
 
 export type Taken<Fields> =
@@ -46,35 +49,43 @@ export type Taken<Fields> =
     }
   | Extract<Answer, { kind: "missing" | "failed" }>;
 
-/** Takes what `schema` names out of a file, and nothing else. */
-export function takeFields<const Schema extends v.GenericSchema>(
-  files: Files,
-  path: string,
-  schema: Schema,
-): Taken<v.InferOutput<Schema>> {
-  const content = files.read(path, MAX_BYTES);
-  const failed = (reason: string) => ({ kind: "failed", path, reason }) as const;
-  switch (content.kind) {
-    case "failed":
-      return MISSING.has(content.code) ? { kind: "missing" } : failed(`cannot be read (${content.code})`);
-    case "unsafe":
-      return failed("is no regular file");
-    case "too_large":
-      return failed("is larger than 1 MiB");
-    case "read": {
+/**
+ * A reader of files out of which it takes what `schema` names, and nothing else: of the rest, which may be secrets, not
+ * even the bytes are kept.
+ */
+export function vendorFile<const Schema extends v.GenericSchema>(schema: Schema) {
+  type Fields = v.InferOutput<Schema>;
+  const seen = new WeakMap<FileContent, { readonly fields: Fields } | "unknown">();
+
+  return (files: Files, directory: string, name: string): Taken<Fields> => {
+    const listing = files.list(directory);
+    if (listing.kind === "failed") return failure(directory, listing.code);
+    if (listing.entries.every((entry) => entry.name !== name)) return { kind: "missing" };
+
+    const path = `${directory}/${name}`;
+    const failed = (reason: string) => ({ kind: "failed", path, reason }) as const;
+    const content = files.read(path, MAX_BYTES);
+    if (content.kind === "failed") return failure(path, content.code);
+    if (content.kind === "unsafe") return failed("is no regular file");
+    if (content.kind === "too_large") return failed("is larger than 1 MiB");
+    let result = seen.get(content);
+    if (result === undefined) {
       const { success, output } = v.safeParse(schema, parseJson(content.bytes), { abortEarly: true });
-      // Not in the words of JSON.parse or valibot: they repeat what stands in the file.
-      return success
-        ? { kind: "taken", fields: output, unusable: failed }
-        : failed("is not what the vendor writes");
+      result = success ? { fields: output } : "unknown";
+      seen.set(content, result);
+      content.bytes.fill(0);
     }
-  }
+    // Not in the words of JSON.parse or valibot: they repeat what stands in the file.
+    if (result === "unknown") return failed("is not what the vendor writes");
+    return { kind: "taken", fields: result.fields, unusable: failed };
+  };
 }
 
 const MAX_BYTES = 1024 * 1024;
 
-/** Where the vendor is not installed that is as it should be. ENOTDIR: its directory is none. ENAMETOOLONG: the handle is no name. */
-const MISSING = new Set(["ENOENT", "ENOTDIR", "ENAMETOOLONG"]);
+/** Where the vendor is not installed its directory is missing, as it should be. */
+const failure = (path: string, code: string): Extract<Answer, { kind: "missing" | "failed" }> =>
+  code === "ENOENT" ? { kind: "missing" } : { kind: "failed", path, reason: `cannot be read (${code})` };
 
 /** Undefined where it is none, or no object: valibot takes a list for an object without members. */
 function parseJson(bytes: Uint8Array): unknown {
