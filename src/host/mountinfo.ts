@@ -62,6 +62,7 @@ const isSame = (one: Mount | undefined, other: Mount | undefined): boolean =>
   one?.fstype === other?.fstype &&
   one?.source === other?.source;
 
+const START_BYTES = 64 * 1024;
 const MAX_TABLE_BYTES = 64 * 1024 * 1024;
 
 /** `f_type` of procfs; <linux/magic.h>. */
@@ -78,7 +79,7 @@ export class MountTable {
   readonly #path: string;
   /** Open for as long as the kernel tells of changes through it. */
   #polled: { readonly fd: number; readonly calls: Libc } | undefined;
-  #buffer = Buffer.alloc(64 * 1024);
+  #buffer = Buffer.alloc(START_BYTES);
   #table: Table | undefined;
   /** False: the table must be read, whatever the kernel says. */
   #isFresh = false;
@@ -150,6 +151,7 @@ export class MountTable {
   #readAll(fd: number): Buffer {
     for (let length = 0; ; ) {
       if (length > MAX_TABLE_BYTES) {
+        this.#buffer = Buffer.alloc(START_BYTES);
         throw new MountInfoError(`the mount table ${this.#path} is larger than 64 MiB`, "EFBIG");
       }
       if (length === this.#buffer.length) this.#buffer = Buffer.concat([this.#buffer], length * 2);

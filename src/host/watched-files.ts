@@ -5,8 +5,8 @@
  * A directory is watched before it is listed (inotify), so that no change falls between. The watch also tells when one
  * of its entries becomes another file, or a file in it is written: whatever is in a watched directory needs no look of
  * its own. Paths whose parent directory nobody listed are compared with what stands there, at each refresh. inotify does
- * not tell of mounts, which is why `refresh` wants the mount table, nor of what another machine does to a network file
- * system or a process to a file that it has mapped into its memory.
+ * not tell of mounts, which is why `refresh` wants the mount table. It does not tell either of what is written to a file
+ * through memory that is mapped to it, or through a hard link that was made elsewhere after it was read.
  */
 import {
   closeSync,
@@ -144,7 +144,8 @@ export class WatchedFiles {
     const calls = this.#isClosed ? undefined : loadLibc();
     if (calls === undefined) return;
     const opened = Inotify.open(calls);
-    if (typeof opened === "string") this.#warn(opened, "cannot watch directories");
+    if (typeof opened === "string")
+      this.#warn(opened, "cannot watch directories: they are read again at each scrape");
     else this.#inotify = opened;
   }
 
@@ -155,16 +156,18 @@ export class WatchedFiles {
     if (this.#inotify === undefined || !tellsAll) return 0;
     const watch = this.#inotify.watch(directory);
     if (typeof watch === "number") return watch;
-    if (watch === "ENOSPC" || watch === "ENOMEM") this.#warn(watch, `cannot watch ${directory}`);
+    if (watch === "ENOSPC" || watch === "ENOMEM") {
+      this.#warn(watch, `cannot watch ${directory}: it is read again at each scrape`);
+    }
     return 0;
   }
 
-  #warn(code: string, what: string): void {
+  #warn(code: string, message: string): void {
     if (this.#warned.has(code)) return;
     this.#warned.add(code);
     const limit = LIMITS[code];
     const remedy = limit === undefined ? {} : { remedy: `raise ${limit} with sysctl` };
-    this.#log?.warn(`${what}: it is read again at each scrape`, { reason: code, ...remedy });
+    this.#log?.warn(message, { reason: code, ...remedy });
   }
 
   #takeEvents(inotify: Inotify): void {
