@@ -66,6 +66,13 @@ async function untilAnswered(prometheus: Prometheus, expression: string): Promis
   }
 }
 
+/** How many series each alert would fire for, if what is there now lasted; those with none left out. */
+async function sizes(prometheus: Prometheus): Promise<Record<string, number>> {
+  const found: [string, number][] = [];
+  for (const { alert, expr } of ALERTS) found.push([alert, (await prometheus.query(expr)).size]);
+  return Object.fromEntries(found.filter(([, size]) => size > 0));
+}
+
 describe("the cluster that the queries are asked of", () => {
   const labels = new Map<string, readonly string[]>([
     ...OTHER_METRICS,
@@ -113,28 +120,38 @@ describe.each(DASHBOARD_FILES)("the dashboard %s", (file) => {
 });
 
 describeWith([PROMETHEUS], "over the series of a cluster, Prometheus", () => {
-  async function withCluster(body: (prometheus: Prometheus) => Promise<void>): Promise<void> {
+  async function withSeries(
+    scrape: (seconds: number, now: number) => string,
+    body: (prometheus: Prometheus) => Promise<void>,
+  ): Promise<void> {
     const start = Date.now() / 1000;
     const server = Bun.serve({
       port: 0,
       hostname: "127.0.0.1",
       fetch: () => {
         const now = Date.now() / 1000;
-        return new Response(exposition(CLUSTER, now - start, now), {
-          headers: { "content-type": "text/plain; version=0.0.4" },
-        });
+        const headers = { "content-type": "text/plain; version=0.0.4" };
+        return new Response(scrape(now - start, now), { headers });
       },
     });
     try {
       await using prometheus = await startPrometheus(
         `honor_labels: true\nstatic_configs: [{ targets: ["127.0.0.1:${server.port}"] }]`,
       );
-      await untilAnswered(prometheus, "rate(node_disk_read_bytes_total[10s])");
+      await prometheus.until("up", 1);
       await body(prometheus);
     } finally {
       await server.stop(true);
     }
   }
+  const withCluster = (body: (prometheus: Prometheus) => Promise<void>) =>
+    withSeries(
+      (seconds, now) => exposition(CLUSTER, seconds, now),
+      async (prometheus) => {
+        await untilAnswered(prometheus, "rate(node_disk_read_bytes_total[10s])");
+        await body(prometheus);
+      },
+    );
 
   test("answers every query of every dashboard with data", async () => {
     await withCluster(async (prometheus) => {
@@ -156,9 +173,7 @@ describeWith([PROMETHEUS], "over the series of a cluster, Prometheus", () => {
 
   test("finds with the alerts and recording rules what is there to be found, and no join is ambiguous", async () => {
     await withCluster(async (prometheus) => {
-      const found = new Map<string, number>();
-      for (const { alert, expr } of ALERTS) found.set(alert, (await prometheus.query(expr)).size);
-      expect(Object.fromEntries([...found].filter(([, size]) => size > 0))).toEqual({
+      expect(await sizes(prometheus)).toEqual({
         CSIVolumeMultipathDegraded: 1,
         CSIVolumeNVMeSubsystemDegraded: 1,
         CSIVolumeNVMeSubsystemLost: 1,
@@ -170,5 +185,24 @@ describeWith([PROMETHEUS], "over the series of a cluster, Prometheus", () => {
           expect({ record, size }).toEqual({ record, size: 6 });
       }
     });
+  }, 60_000);
+
+  test("finds with the alerts what is wrong with the drives of a host", async () => {
+    const host = readFileSync(join(ROOT, "fixtures/golden/mixed-24-controllers.prom"), "utf8");
+    await withSeries(
+      () => host,
+      async (prometheus) => {
+        expect(await sizes(prometheus)).toEqual({
+          // This host has no kubelet.
+          CSIVolumeDeviceExporterDown: 1,
+          NVMeReadOnly: 1,
+          NVMeReliabilityDegraded: 1,
+          NVMeSpareLow: 1,
+          NVMeWearHigh: 1,
+          NVMeTemperatureHigh: 1,
+          NVMeControllerDown: 1,
+        });
+      },
+    );
   }, 60_000);
 });

@@ -1,7 +1,18 @@
-/** The rules as Prometheus' own tool sees them, and their runbooks. */
+/** The rules as Prometheus' own tool sees them, their runbooks, and how docs/csi.md says to deploy them. */
 import { describe, expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import * as v from "valibot";
+import { parse } from "yaml";
 import { describeWith, find, PROMTOOL } from "../support/debian.ts";
 import { ALERTS, PROMETHEUS_DIRECTORY, RECORDINGS, ROOT, RULE_FILES } from "./files.ts";
 
@@ -24,6 +35,106 @@ describeWith([PROMTOOL], "promtool", () => {
     const { exitCode, output } = promtool("test", "rules", join(TESTS, file));
     expect(output).not.toContain("FAILED");
     expect(exitCode).toBe(0);
+  });
+});
+
+/** The YAML that docs/csi.md gives, by its kind or else its first word. */
+const EXAMPLES = new Map(
+  [...readFileSync(join(ROOT, "docs/csi.md"), "utf8").matchAll(/^( *)```yaml\n(.*?)^ *```$/gms)].map(
+    ([, indent = "", block = ""]) => {
+      const text = block.replaceAll(new RegExp(`^${indent}`, "gm"), "");
+      return [/^kind: (\w+)$/m.exec(text)?.[1] ?? text.slice(0, text.indexOf(":")), text];
+    },
+  ),
+);
+
+describe("the examples of docs/csi.md", () => {
+  const manifest = v.object({
+    spec: v.object({
+      template: v.object({
+        spec: v.object({
+          automountServiceAccountToken: v.literal(false),
+          containers: v.tuple([
+            v.object({
+              command: v.array(v.string()),
+              securityContext: v.strictObject({
+                runAsUser: v.literal(0),
+                privileged: v.literal(false),
+                allowPrivilegeEscalation: v.literal(false),
+                readOnlyRootFilesystem: v.literal(true),
+                capabilities: v.strictObject({
+                  drop: v.tuple([v.literal("ALL")]),
+                  add: v.tuple([v.literal("DAC_READ_SEARCH")]),
+                }),
+                seccompProfile: v.strictObject({ type: v.literal("RuntimeDefault") }),
+              }),
+              volumeMounts: v.array(
+                v.object({
+                  name: v.string(),
+                  mountPath: v.string(),
+                  readOnly: v.literal(true),
+                  mountPropagation: v.optional(v.literal("HostToContainer")),
+                }),
+              ),
+            }),
+          ]),
+          volumes: v.array(
+            v.object({
+              name: v.string(),
+              hostPath: v.object({ path: v.string(), type: v.literal("Directory") }),
+            }),
+          ),
+        }),
+      }),
+    }),
+  });
+
+  test("are the ones that are looked at here", () => {
+    expect([...EXAMPLES.keys()]).toEqual([
+      "DaemonSet",
+      "SecurityContextConstraints",
+      "scrape_configs",
+      "spec",
+    ]);
+    for (const text of EXAMPLES.values()) expect(parse(text)).toBeObject();
+  });
+
+  test("the DaemonSet has the least rights, no token, and the kubelet root at its own path", () => {
+    const { containers, volumes } = v.parse(manifest, parse(EXAMPLES.get("DaemonSet") ?? "")).spec.template
+      .spec;
+    const [{ volumeMounts, command }] = containers;
+    const kubelet = volumeMounts.find(({ name }) => name === "kubelet");
+    expect(kubelet?.mountPropagation).toBe("HostToContainer");
+    expect(kubelet?.mountPath).toBe(volumes.find(({ name }) => name === "kubelet")?.hostPath.path ?? "");
+    expect(command.slice(1)).toEqual([
+      "serve",
+      "--collector.disable-defaults",
+      "--collector.csi",
+      `--path.sysfs=${volumeMounts.find(({ name }) => name === "sys")?.mountPath}`,
+    ]);
+  });
+
+  describeWith([PROMTOOL], "with promtool", () => {
+    test("the configuration of Prometheus is valid, and the files of rules that it names are all there are", () => {
+      const directory = mkdtempSync(join(tmpdir(), "plumbline-rules-"));
+      try {
+        for (const file of RULE_FILES) copyFileSync(join(PROMETHEUS_DIRECTORY, file), join(directory, file));
+        // Debian's Prometheus is built without the discovery of Kubernetes.
+        const config = (EXAMPLES.get("scrape_configs") ?? "").replaceAll(
+          /kubernetes_sd_configs: \[.*\]$/gm,
+          'static_configs: [{ targets: ["localhost:9847"] }]',
+        );
+        writeFileSync(join(directory, "prometheus.yml"), config);
+        const { exitCode, output } = promtool("check", "config", join(directory, "prometheus.yml"));
+        expect(output).not.toContain("FAILED");
+        expect(exitCode).toBe(0);
+        expect(
+          v.parse(v.object({ rule_files: v.array(v.string()) }), parse(config)).rule_files.toSorted(),
+        ).toEqual([...RULE_FILES]);
+      } finally {
+        rmSync(directory, { recursive: true });
+      }
+    });
   });
 });
 
