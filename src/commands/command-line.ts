@@ -61,8 +61,27 @@ function refuseUnknownCollectors(
 }
 
 /** Sections of the schema, by title, that a command's flags come from. */
-const SERVE = ["General", "HTTP service", "Scrapes", "Collectors", "Paths", "Amazon EBS", "Log"];
-const TEXTFILE = ["General", "Textfile", "State", "Scrapes", "Collectors", "Paths", "Amazon EBS", "Log"];
+const SERVE = [
+  "General",
+  "HTTP service",
+  "Scrapes",
+  "Collectors",
+  "Paths",
+  "Amazon EBS",
+  "CSI volumes",
+  "Log",
+];
+const TEXTFILE = [
+  "General",
+  "Textfile",
+  "State",
+  "Scrapes",
+  "Collectors",
+  "Paths",
+  "Amazon EBS",
+  "CSI volumes",
+  "Log",
+];
 const CHECK = [...SERVE, "Textfile", "State"];
 const INSPECT = ["General", "Scrapes", "Paths", "Log"];
 

@@ -113,11 +113,11 @@ describe("wrong usage exits 2 and says on standard error what would be right", (
     ],
     [
       ["--collector.nvm"],
-      "there is no collector nvm for --collector.nvm; did you mean --collector.nvme? (the collectors are nvme, ebs, instance_store)",
+      "there is no collector nvm for --collector.nvm; did you mean --collector.nvme? (the collectors are nvme, ebs, instance_store, csi)",
     ],
     [
       ["check", "--no-collector.zfs"],
-      "there is no collector zfs for --no-collector.zfs; the collectors are nvme, ebs, instance_store",
+      "there is no collector zfs for --no-collector.zfs; the collectors are nvme, ebs, instance_store, csi",
     ],
     [["serv"], "unknown command serv; did you mean serve?\nSee plumbline --help."],
     [

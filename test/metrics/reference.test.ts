@@ -75,8 +75,10 @@ describe("the reference of all metrics", () => {
 });
 
 describe("all metrics at once", () => {
-  test("have a help that is a sentence without a full stop", () => {
-    for (const { name, help } of all) expect(help, name).toMatch(/^[A-Z0-9`].*[^.]$/);
+  test("have a help that is a sentence without a full stop, but for one that others have given", () => {
+    const given = "csi_volume_node_device_info";
+    for (const { name, help } of all.filter(({ name }) => name !== given))
+      expect(help, name).toMatch(/^[A-Z0-9`].*[^.]$/);
   });
 
   test("are strictly valid in both formats, each family once", () => {
