@@ -4,19 +4,18 @@
  * them (collector/dmmultipath_linux.go, collector/nvmesubsystem_linux.go), because Debian 12 has none that knows them.
  */
 import { expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ROOT } from "../../../.ci/build.ts";
+import { expectFiring, firingAlert, hastyCsiRules } from "../../support/csi-alerts.ts";
 import { describeWith, PROMETHEUS } from "../../support/debian.ts";
 import { buildKubelet, mountInfoText, rootMount } from "../../support/kubelet-tree.ts";
-import { type Prometheus, startPrometheus } from "../../support/prometheus.ts";
+import { startPrometheus } from "../../support/prometheus.ts";
 import { seriesKey } from "../../support/series.ts";
 import { FROM_SOURCES } from "../../support/source-runs.ts";
 import { buildBlockDevices } from "../../support/sysfs-tree.ts";
 import { serve } from "./service.ts";
 
-const PATIENCE_MS = 20_000;
 const DRIVER = "block.csi.example.com";
 
 /** LUKS on a multipath device of two disks, a namespace with two controllers, and a disk that has no second path. */
@@ -68,27 +67,6 @@ node_disk_written_bytes_total{device="dm-1"} ${writtenBytes}
 `;
 }
 
-/** As they are in the repository, but that an alert fires after two seconds instead of minutes. */
-const hastyRules = (): string =>
-  readFileSync(join(ROOT, "deploy/prometheus/csi.rules.yml"), "utf8").replaceAll(
-    /^( +)for: .*$/gm,
-    "$1for: 2s",
-  );
-
-async function expectFiring(prometheus: Prometheus, ...alerts: string[]): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS;
-  for (;;) {
-    const firing = [...(await prometheus.query('ALERTS{alertstate="firing"}')).keys()].sort();
-    if (Bun.deepEquals(firing, alerts) || performance.now() > deadline) {
-      expect(firing).toEqual(alerts);
-      return;
-    }
-    await Bun.sleep(200);
-  }
-}
-
-const alert = (alertname: string, severity: string, labels: Readonly<Record<string, string>>): string =>
-  seriesKey("ALERTS", { alertname, alertstate: "firing", severity, ...labels });
 const inNode = { node: "node-a", driver: DRIVER };
 const ON_MULTIPATH = {
   ...inNode,
@@ -122,7 +100,7 @@ describeWith([PROMETHEUS], "the alerts", () => {
         `honor_labels: true\n${target(new URL(service.origin).host)}`,
         {
           jobs: { "node-exporter": target(nodeExporter.url.host, ", labels: { node: node-a }") },
-          rules: hastyRules(),
+          rules: hastyCsiRules(),
         },
       );
       await prometheus.until("sum(up)", 2);
@@ -138,29 +116,29 @@ describeWith([PROMETHEUS], "the alerts", () => {
       await expectFiring(prometheus);
 
       state({ active: 1, failed: 1 });
-      await expectFiring(prometheus, alert("CSIVolumeMultipathDegraded", "warning", ON_MULTIPATH));
+      await expectFiring(prometheus, firingAlert("CSIVolumeMultipathDegraded", "warning", ON_MULTIPATH));
       state({});
       await expectFiring(prometheus);
       state({ active: 0, failed: 2 });
-      await expectFiring(prometheus, alert("CSIVolumeMultipathLost", "critical", ON_MULTIPATH));
+      await expectFiring(prometheus, firingAlert("CSIVolumeMultipathLost", "critical", ON_MULTIPATH));
 
       state({ live: 1 });
-      await expectFiring(prometheus, alert("CSIVolumeNVMeSubsystemDegraded", "warning", ON_FABRICS));
+      await expectFiring(prometheus, firingAlert("CSIVolumeNVMeSubsystemDegraded", "warning", ON_FABRICS));
       state({ live: 0 });
-      await expectFiring(prometheus, alert("CSIVolumeNVMeSubsystemLost", "critical", ON_FABRICS));
+      await expectFiring(prometheus, firingAlert("CSIVolumeNVMeSubsystemLost", "critical", ON_FABRICS));
       state({});
       await expectFiring(prometheus);
 
       // What cannot be told any more must not look well: the volumes are gone, and so their alerts.
       state({ active: 1, failed: 1 });
-      await expectFiring(prometheus, alert("CSIVolumeMultipathDegraded", "warning", ON_MULTIPATH));
+      await expectFiring(prometheus, firingAlert("CSIVolumeMultipathDegraded", "warning", ON_MULTIPATH));
       const pods = join(directory, "kubelet/pods");
       renameSync(pods, `${pods}-away`);
       const down = { operator_health_impact: "warning" };
       await prometheus.until('plumbline_collector_success{collector="csi"}', 0);
-      await expectFiring(prometheus, alert("CSIVolumeDeviceExporterDown", "warning", down));
+      await expectFiring(prometheus, firingAlert("CSIVolumeDeviceExporterDown", "warning", down));
       renameSync(`${pods}-away`, pods);
-      await expectFiring(prometheus, alert("CSIVolumeMultipathDegraded", "warning", ON_MULTIPATH));
+      await expectFiring(prometheus, firingAlert("CSIVolumeMultipathDegraded", "warning", ON_MULTIPATH));
 
       service.process.kill("SIGTERM");
       expect(await service.process.exited).toBe(0);

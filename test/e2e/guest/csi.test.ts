@@ -21,7 +21,7 @@ import {
 import { startPrometheus } from "../../support/prometheus.ts";
 import { seriesKey, seriesOfExposition } from "../../support/series.ts";
 import { boot, prepare } from "./machine.ts";
-import { pathHealthExposition, subsystemPaths, sysfsFiles } from "./path-health.ts";
+import { multipathDevices, pathHealthExposition, subsystems, sysfsFiles } from "./path-health.ts";
 
 const GUEST_MS = 180_000;
 const PROGRAMS: readonly Program[] = [
@@ -106,6 +106,7 @@ describeUnless(reason, "the binary in a guest with CSI volumes on stacks of bloc
       .map((pair) => pair.join(" "));
   const deviceMounted = (pv: string): string =>
     volumes("lost").find((volume) => volume.pv === pv)?.device ?? "";
+  const mpatha = () => multipathDevices(paths("whole"))[0] ?? { sysfsName: "no multipath device" };
   const paths = (stage: Stage) => sysfsFiles(told(`${stage}.paths`));
 
   test.each(STAGES)("maps each volume to its device and to what lsblk finds below: %s", (stage) => {
@@ -132,10 +133,8 @@ describeUnless(reason, "the binary in a guest with CSI volumes on stacks of bloc
   });
 
   test("finds a multipath device below LUKS and a part of it, and never its paths", () => {
-    const [mpath = ""] = [...paths("whole")].find(([, content]) => content === "mpatha") ?? [];
-    const name = mpath.split("/")[3];
-    expect(backing("whole", "pvc-multipath")).toEqual([`${name} multipath`]);
-    expect(backing("whole", "pvc-multipath-block")).toEqual([`${name} multipath`]);
+    expect(backing("whole", "pvc-multipath")).toEqual([`${mpatha().sysfsName} multipath`]);
+    expect(backing("whole", "pvc-multipath-block")).toEqual([`${mpatha().sysfsName} multipath`]);
     expect(told("lost.prom")).not.toContain('"sd');
   });
 
@@ -195,11 +194,14 @@ describeUnless(reason, "the binary in a guest with CSI volumes on stacks of bloc
       const listed = v
         .parse(SUBSYSTEMS, JSON.parse(told(`${stage}.subsystems.json`)))
         .flatMap((host) => host.Subsystems)
-        .map(({ NQN, Paths }): [string, { paths: number; live: number }] => [
-          NQN,
-          { paths: Paths.length, live: Paths.filter(({ State }) => State === "live").length },
-        ]);
-      expect(subsystemPaths(paths(stage))).toEqual(new Map(listed));
+        .map(({ NQN, Paths }) => ({
+          nqn: NQN,
+          paths: Paths.length,
+          live: Paths.filter(({ State }) => State === "live").length,
+        }));
+      const ours = subsystems(paths(stage)).map(({ nqn, paths, live }) => ({ nqn, paths, live }));
+      const byName = (a: { nqn: string }, b: { nqn: string }) => a.nqn.localeCompare(b.nqn);
+      expect(ours.sort(byName)).toEqual(listed.sort(byName));
       expect(listed).toHaveLength(2);
     },
   );
@@ -239,14 +241,11 @@ describeUnless(reason, "the binary in a guest with CSI volumes on stacks of bloc
         await prometheus.until("count(csi_volume_node_device_info)", volumes("moved").length);
         await expectFiring(prometheus);
 
-        const [dm = ""] =
-          /dm-\d+/.exec([...paths("whole")].find(([, content]) => content === "mpatha")?.[0] ?? "") ?? [];
-        const multipath = { sysfs_name: dm, multipath: "mpatha" };
+        const multipath = { sysfs_name: mpatha().sysfsName, multipath: "mpatha" };
+        const device = deviceMounted("pvc-fabrics");
         const subsystem =
-          /nvme-subsys\d+/.exec(
-            [...paths("whole")].find(([, content]) => content.endsWith(":two"))?.[0] ?? "",
-          )?.[0] ?? "";
-        const fabrics = { backing_device: deviceMounted("pvc-fabrics"), subsystem };
+          subsystems(paths("lost")).find(({ devices }) => devices.includes(device))?.name ?? "";
+        const fabrics = { backing_device: device, subsystem };
         const alerts = (what: string, severity: string) => [
           ...alertsFor(
             ["pvc-multipath", "pvc-multipath-block"],
