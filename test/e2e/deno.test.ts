@@ -21,7 +21,7 @@ const LACKING = "Deno is missing: bun install, or put deno on the PATH";
 describeUnless(deno === undefined ? LACKING : undefined, "under Deno", () => {
   const underDeno = (host: SimulatedHost, ...more: string[]): string[] => [
     ...[deno ?? "", "run", "--quiet", "--no-prompt"],
-    `--allow-read=${join(ROOT, "src")},${host.sysfs},${host.devfs}`,
+    `--allow-read=${join(ROOT, "src")},${host.directory}`,
     ...["--allow-env", "--allow-sys=hostname", ...more, join(ROOT, "src/main.ts")],
   ];
   const paths = ({ sysfs, devfs }: SimulatedHost) => [`--path.sysfs=${sysfs}`, `--path.devfs=${devfs}`];
