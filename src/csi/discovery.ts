@@ -142,7 +142,7 @@ export class CsiDiscovery {
       nodes.set(path, number);
       return number;
     };
-    const host: Host = { mounts, mountsIn: mountsByDirectory(mounts), devices, nodeNumber };
+    const host: Host = { mounts, mountsIn: mountsByDirectory(mounts, walk.entries), devices, nodeNumber };
     const resolutions = new Map<Volume, Resolution>();
     const backings = new Map<string, Backing>();
     const late = (): Error =>

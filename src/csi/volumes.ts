@@ -6,7 +6,7 @@ import type { Discovery, SkippedPath, SkipReason, VolumeDevice, VolumeEntry } fr
 /** What a volume's entries are held against. */
 export interface Host {
   readonly mounts: MountsBelow;
-  /** Mounts whose mount point stands directly in a directory, by mount point. */
+  /** Mounts whose mount point stands directly in one of the entries' `mountParents`, sorted by mount point. */
   readonly mountsIn: (directory: string) => readonly Mount[];
   readonly devices: Pick<BlockDevices, "nameOf" | "exists" | "dmNamed" | "backing">;
   /** `major:minor` of the block device whose node stands at a path; undefined for anything else. */
@@ -98,16 +98,25 @@ export function discoveryOf(
   };
 }
 
-/** Which mounts concern a directory; the index is made when it is first asked for. */
-export function mountsByDirectory({ below }: MountsBelow): Host["mountsIn"] {
-  let index: Map<string, Mount[]> | undefined;
-  return (directory) => {
-    index ??= Map.groupBy(below.values(), ({ mountPoint }) =>
-      mountPoint.slice(0, mountPoint.lastIndexOf("/")),
-    );
-    const mounts = index.get(directory) ?? [];
-    return mounts.toSorted((a, b) => compare(a.mountPoint, b.mountPoint));
-  };
+/**
+ * The mounts directly in each of the directories that entries name. Whatever else is mounted is passed over by the
+ * length of its directory's path: of ten thousand mounts few are such.
+ */
+export function mountsByDirectory({ below }: MountsBelow, entries: readonly VolumeEntry[]): Host["mountsIn"] {
+  const found = new Map<string, Mount[]>();
+  const lengths = new Set<number>();
+  for (const { mountParents } of entries) {
+    for (const parent of mountParents) {
+      found.set(parent, []);
+      lengths.add(parent.length);
+    }
+  }
+  for (const mount of below.values()) {
+    const length = mount.mountPoint.lastIndexOf("/");
+    if (lengths.has(length)) found.get(mount.mountPoint.slice(0, length))?.push(mount);
+  }
+  for (const mounts of found.values()) mounts.sort((a, b) => compare(a.mountPoint, b.mountPoint));
+  return (directory) => found.get(directory) ?? [];
 }
 
 type Lead = { readonly device: string } | SkipReason;
@@ -140,7 +149,11 @@ function leadOf(entry: VolumeEntry, host: Host): Lead {
 }
 
 function mountsOf({ mountPoints, mountParents }: VolumeEntry, { mounts, mountsIn }: Host): readonly Mount[] {
-  const own = mountPoints.flatMap((mountPoint) => mounts.below.get(mountPoint) ?? []);
+  const own: Mount[] = [];
+  for (const mountPoint of mountPoints) {
+    const mount = mounts.below.get(mountPoint);
+    if (mount !== undefined) own.push(mount);
+  }
   // What is mounted inside of the volume is not the volume.
   return own.length > 0 ? own : mountParents.flatMap((parent) => mountsIn(parent));
 }
@@ -219,12 +232,16 @@ function devicesOf(
   resolved: ReadonlyMap<string, ReadonlySet<string>>,
   backingOf: (device: string) => Backing,
 ): VolumeDevice[] {
-  const others = new Set(entries.flatMap(({ persistentVolume }) => persistentVolume ?? []));
   return [...resolved].flatMap(([device, own]) => {
-    const names = own.size > 0 ? own : others.size > 0 ? others : [""];
+    const names = own.size > 0 ? own : namesOf(entries);
     const backing = backingOf(device);
     return Array.from(names, (persistentVolume) => ({ driver, handle, persistentVolume, device, backing }));
   });
+}
+
+function namesOf(entries: readonly VolumeEntry[]): Iterable<string> {
+  const names = new Set(entries.flatMap(({ persistentVolume }) => persistentVolume ?? []));
+  return names.size > 0 ? names : [""];
 }
 
 function noneSkipped(): Record<SkipReason, number> {

@@ -33,16 +33,17 @@ interface HostDescription {
   readonly nodes?: Readonly<Record<string, string>>;
 }
 
+type OpenHost = Omit<Host, "mountsIn">;
+
 const LOOPS = { "7:0": "loop0", "7:1": "loop1", "8:16": "sdb", "104:0": "cciss/c0d0" };
 
-function host({ mounts = [], devices = LOOPS, mapped = {}, nodes = {}, ...rest }: HostDescription): Host {
+function host({ mounts = [], devices = LOOPS, mapped = {}, nodes = {}, ...rest }: HostDescription): OpenHost {
   const table = {
     holder: "holder" in rest ? rest.holder : HOLDER,
     below: new Map(mounts.map((one) => [one.mountPoint, one])),
   };
   return {
     mounts: table,
-    mountsIn: mountsByDirectory(table),
     devices: {
       nameOf: (number) => devices[number],
       exists: (name) => Object.values(devices).includes(name),
@@ -93,7 +94,8 @@ const block = (about: Partial<VolumeEntry> = {}) =>
     ...about,
   });
 
-function discover(entries: readonly VolumeEntry[], on: Host, unnamed: readonly SkippedPath[] = []) {
+function discover(entries: readonly VolumeEntry[], open: OpenHost, unnamed: readonly SkippedPath[] = []) {
+  const on = { ...open, mountsIn: mountsByDirectory(open.mounts, entries) };
   const resolved = new Map<Volume, Resolution>();
   for (const volume of volumesOf(entries)) resolved.set(volume, resolveVolume(volume, on));
   return discoveryOf(resolved, unnamed, on.devices.backing);
@@ -190,7 +192,7 @@ describe("a raw block volume", () => {
   ])("that is a file on %s is never looked at: it may not answer", (fstype, reason) => {
     const at = `${BLOCK}/pv-1/dev/uid`;
     const on = host({ mounts: [mount(at, { device: "0:60", root: "/disk.img", fstype, source: "x" })] });
-    const touchy: Host = {
+    const touchy: OpenHost = {
       ...on,
       nodeNumber() {
         throw new Error("looked at");
