@@ -49,6 +49,7 @@ describe("plumbline --help", () => {
       "Collectors",
       "Paths",
       "Amazon EBS",
+      "CSI volumes",
       "Log",
     ]);
   });
