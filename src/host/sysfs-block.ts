@@ -83,7 +83,9 @@ export class SysfsBlock {
     const layer: Layer = { kind: "whole", slaves: (slaves?.names ?? []).map(kernelName).sort(), isSure };
     // A dm device without a uuid may still be given one, and its directory `dm` comes a moment after its own.
     if (!isSure || (isDm(name) && uuid === "")) return { layer, lasts: "for no time" };
-    if (!this.#canBeStacked(name, directory)) return { layer, lasts: "with the device" };
+    if (layer.slaves.length === 0 && !this.#canBeStacked(name, directory)) {
+      return { layer, lasts: "with the device" };
+    }
     if (slaves.bytes === undefined) return { layer, lasts: "for no time" };
     return { layer, lasts: "with its slaves", slaves: { path, bytes: slaves.bytes } };
   }
