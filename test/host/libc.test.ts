@@ -55,6 +55,38 @@ describe("calls", () => {
     expect(libc().getdents(fd, entries)).toBe(-9);
   });
 
+  test("poll tells what a descriptor is ready for, without waiting", () => {
+    const POLLIN = 1;
+    const inotify = libc().inotifyOpen();
+    expect(libc().poll(inotify, POLLIN)).toBe(0);
+    const zeros = libc().open("/dev/zero", constants.O_RDONLY);
+    expect(libc().poll(zeros, POLLIN)).toBe(POLLIN);
+    libc().close(zeros);
+    libc().close(inotify);
+  });
+
+  test("a directory that is watched tells of a new file", () => {
+    const IN_CREATE = 0x100;
+    const inotify = libc().inotifyOpen();
+    const events = new Uint8Array(1024);
+    const watch = libc().inotifyAdd(inotify, directory, IN_CREATE);
+    expect(libc().read(inotify, events)).toBe(-11);
+    writeFileSync(join(directory, "watched"), "");
+    const length = libc().read(inotify, events);
+    const view = new DataView(events.buffer);
+    expect([view.getInt32(0, true), view.getUint32(4, true)]).toEqual([watch, IN_CREATE]);
+    expect(new TextDecoder().decode(events.subarray(16, length))).toStartWith("watched\0");
+    expect(libc().inotifyAdd(inotify, join(directory, "missing"), IN_CREATE)).toBe(-2);
+    expect(libc().inotifyRemove(inotify, watch)).toBe(0);
+    expect(libc().inotifyRemove(inotify, watch)).toBe(-22);
+    libc().close(inotify);
+  });
+
+  test("a file system has the number of its type", () => {
+    expect(libc().filesystemType("/proc/self/mountinfo")).toBe(0x9fa0);
+    expect(libc().filesystemType(join(directory, "missing"))).toBe(-2);
+  });
+
   test("a path with a NUL is refused, not cut", () => {
     expect(() => libc().open("/dev/null\0/x", constants.O_RDONLY)).toThrow(LibcError);
   });
