@@ -153,8 +153,8 @@ export const VOLUMES = {
 export const POD_A = "0a0a0a0a-0000-4000-8000-00000000000a";
 export const POD_B = "0b0b0b0b-0000-4000-8000-00000000000b";
 
-/** The device number is far above those that anyone attaches, so that nobody takes it in between. */
-const DELETED_LOOP = 700_000;
+/** Far above the numbers that anyone attaches, so that nobody takes it in between, nor another run of the tests. */
+export const DELETED_LOOP = 600_000 + (process.pid % 100_000);
 const ADD_AND_REMOVE = `
 import fcntl, sys
 control = open("/dev/loop-control", "rb")
@@ -197,8 +197,11 @@ export async function mountVolumes(node: KubeletNode): Promise<readonly SilentMo
   const loopControl = (verb: "add" | "remove") =>
     mounts.run("python3", "-c", ADD_AND_REMOVE, verb, String(DELETED_LOOP));
   loopControl("add");
-  mounts.bindFile(`/dev/loop${DELETED_LOOP}`, node.blockVolume(POD_A, v.blockDeleted).publish);
-  loopControl("remove");
+  try {
+    mounts.bindFile(`/dev/loop${DELETED_LOOP}`, node.blockVolume(POD_A, v.blockDeleted).publish);
+  } finally {
+    loopControl("remove");
+  }
 
   const whole = node.disk("partition");
   mounts.run("addpart", whole, "1", "2048", "204800");

@@ -5,7 +5,16 @@ import { join } from "node:path";
 import { describeUnless } from "../../support/debian.ts";
 import { lackingForMounts, type SilentMount } from "../../support/real-mounts.ts";
 import { seriesKey } from "../../support/series.ts";
-import { DRIVER, KubeletNode, mountVolumes, POD_A, POD_B, VOLUMES, type Volume } from "./node.ts";
+import {
+  DELETED_LOOP,
+  DRIVER,
+  KubeletNode,
+  mountVolumes,
+  POD_A,
+  POD_B,
+  VOLUMES,
+  type Volume,
+} from "./node.ts";
 import { exposition, FORMS, ofCollector, serve, sorted } from "./service.ts";
 
 const PATIENCE_MS = 60_000;
@@ -46,7 +55,7 @@ function truth(node: KubeletNode): Map<string, number> {
 
 describeUnless(lackingForMounts(), "CSI volumes on real mounts", () => {
   let node: KubeletNode;
-  let silent: readonly SilentMount[];
+  let silent: readonly SilentMount[] = [];
   const in_ = (volume: Volume, pod = POD_A) => join(node.podDirectory(pod, volume), "mount");
   const start = (command: readonly string[]) =>
     serve(node.mounts.enter(...command), `--path.kubelet=${node.root}`);
@@ -63,7 +72,6 @@ describeUnless(lackingForMounts(), "CSI volumes on real mounts", () => {
 
   test("the node is what findmnt and lsblk take it for", () => {
     const mounted = (volume: Volume, pod?: string) => node.mountedAt(in_(volume, pod));
-    const { run } = node.mounts;
     expect(mounted(VOLUMES.shared, POD_B)).toBe(`/dev/${node.deviceOf("shared")} ext4`);
     expect(mounted(VOLUMES.xfs)).toBe(`/dev/${node.deviceOf("xfs")} xfs`);
     expect(mounted(VOLUMES.btrfs)).toBe(`/dev/${node.deviceOf("btrfs")} btrfs`);
@@ -72,11 +80,10 @@ describeUnless(lackingForMounts(), "CSI volumes on real mounts", () => {
     expect(mounted(VOLUMES.stacked)).toBe(`/dev/${node.deviceOf("stacked-above")} ext4`);
     expect(mounted(VOLUMES.hostPath)).toBe(`/dev/${node.deviceOf("node")}[/csi-data-dir/hp-0003] ext4`);
     expect(mounted(VOLUMES.silent, POD_B)).toBe("silent fuse.silent");
-    const parents = run.call(node.mounts, "lsblk", "--noheadings", "--raw", "--output", "KNAME,PKNAME");
+    const parents = node.mounts.run("lsblk", "--noheadings", "--raw", "--output", "KNAME,PKNAME");
     expect(parents).toContain(`${node.deviceOf("partition")}p1 ${node.deviceOf("partition")}`);
-    expect(run.call(node.mounts, "cat", "/proc/self/mountinfo")).toMatch(
-      / \/loop700000\/\/deleted .* devtmpfs /,
-    );
+    const table = node.mounts.run("cat", "/proc/self/mountinfo");
+    expect(table).toMatch(new RegExp(` /loop${DELETED_LOOP}//deleted .* devtmpfs `));
   });
 
   test(

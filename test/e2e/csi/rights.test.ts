@@ -30,7 +30,7 @@ exec "$@"
 
 describeUnless(lackingForMounts(), "the least rights", () => {
   let node: KubeletNode;
-  let silent: readonly SilentMount[];
+  let silent: readonly SilentMount[] = [];
 
   beforeAll(async () => {
     node = await KubeletNode.open();
