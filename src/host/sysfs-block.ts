@@ -167,7 +167,9 @@ const ATTRIBUTE_BYTES = 4096;
 function readAttribute(path: string): string | undefined {
   try {
     // Most devices are none of dm: an open that fails costs twice as much.
-    if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return "";
+    const stat = lstatSync(path, { throwIfNoEntry: false });
+    if (stat === undefined) return "";
+    if (!stat.isFile()) return undefined;
     const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     try {
       const bytes = Buffer.allocUnsafe(ATTRIBUTE_BYTES + 1);

@@ -1,17 +1,19 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
-  readlinkSync,
+  readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { type BackingRole, BlockDevices } from "../../src/host/block-devices.ts";
 import { describeUnless } from "../support/debian.ts";
+import { denoPath } from "../support/deno.ts";
 import { type BlockDevice, buildBlockDevices, removeBlockDevice, setSlaves } from "../support/sysfs-tree.ts";
 
 let directory = "";
@@ -208,13 +210,14 @@ describe("not all is told", () => {
     });
   });
 
-  test("where dm/uuid is larger than an attribute can be, a directory or a symlink", () => {
+  test("where dm/uuid is larger than an attribute can be, or no file, be it a FIFO that nobody writes to", () => {
     const uuid = join(sysfs, "class/block/dm-0/dm/uuid");
     const devices = devicesOf(SDA, { name: "dm-0", dev: "253:0", dm: MPATH, slaves: ["sda"] });
     for (const make of [
       () => writeFileSync(uuid, `mpath-${"3".repeat(4091)}`),
       () => mkdirSync(uuid),
       () => symlinkSync(join(sysfs, "class/block/sda/size"), uuid),
+      () => Bun.spawnSync(["mkfifo", uuid]),
     ]) {
       rmSync(uuid, { recursive: true });
       make();
@@ -224,17 +227,6 @@ describe("not all is told", () => {
         complete: false,
       });
     }
-  });
-
-  test("but nobody waits, where dm/uuid is a FIFO that nobody writes to", () => {
-    const devices = devicesOf(SDA, {
-      name: "dm-0",
-      dev: "253:0",
-      slaves: ["sda"],
-      files: { "dm/name": "a\n" },
-    });
-    Bun.spawnSync(["mkfifo", join(sysfs, "class/block/dm-0/dm/uuid")]);
-    expect(devices.backing("dm-0").devices).toEqual([{ device: "sda", role: "leaf" }]);
   });
 
   test("of a device that is not there, or has no device's name", () => {
@@ -340,6 +332,26 @@ describe("what changed since is seen after a refresh", () => {
   });
 });
 
+const deno = denoPath();
+describeUnless(deno === undefined ? "no Deno" : undefined, "under Deno without FFI", () => {
+  test("the answers are the same, and each discovery is told to ask again", () => {
+    const devices = devicesOf(SDA, SDA1, SDB, {
+      name: "dm-0",
+      dev: "253:0",
+      dm: LV,
+      slaves: ["sda1", "sdb"],
+    });
+    const script = join(import.meta.dir, "block-devices-deno.ts");
+    const config = `--config=${join(import.meta.dir, "../../deno.json")}`;
+    const rights = ["--allow-read", "--deny-ffi", "--no-prompt"];
+    const command = [deno ?? "deno", "run", "--quiet", "--no-check", config, ...rights, script];
+    const { stdout, stderr } = Bun.spawnSync([...command, sysfs, "dm-0", "253:0"]);
+    expect(stderr.toString()).toBe("");
+    const answer = { name: "dm-0", backing: devices.backing("dm-0") };
+    expect(JSON.parse(stdout.toString())).toEqual({ before: answer, after: answer, generations: [1, 2] });
+  }, 60_000);
+});
+
 const real = "/sys/class/block";
 const present = existing(real);
 describeUnless(present.length === 0 ? "the machine has no block devices" : undefined, "the real /sys", () => {
@@ -347,8 +359,9 @@ describeUnless(present.length === 0 ? "the machine has no block devices" : undef
     const devices = new BlockDevices("/sys");
     devices.refresh();
     for (const file of present.slice(0, 50)) {
-      const number = readlinkNumber(file);
-      if (number === undefined) continue;
+      // A hidden device has no number.
+      if (!existsSync(join(real, file, "dev"))) continue;
+      const number = readFileSync(join(real, file, "dev"), "utf8").trim();
       const name = file.replaceAll("!", "/");
       expect(devices.nameOf(number)).toBe(name);
       expect(devices.exists(name)).toBe(true);
@@ -363,10 +376,4 @@ function existing(path: string): string[] {
   } catch {
     return [];
   }
-}
-
-function readlinkNumber(file: string): string | undefined {
-  return existing("/sys/dev/block").find(
-    (number) => basename(readlinkSync(join("/sys/dev/block", number))) === file,
-  );
 }
