@@ -47,7 +47,8 @@ export function lackingForMounts(): string | undefined {
 
 /**
  * The process in the namespace is a shell that does nothing; the one outside outlives it and takes the loop devices off
- * (they go for good when the last mount of them does) and the directory, which holds nothing but plain files out here.
+ * (they go for good when the last mount of them does) and the directory, which holds nothing but plain files out here. In
+ * a session of its own, since Ctrl-C is for the tests.
  */
 const KEEPER = `
 unshare --mount --propagation private sh -c 'echo $$; cat >/dev/null'
@@ -64,7 +65,7 @@ export class MountNamespace {
 
   static async open(): Promise<MountNamespace> {
     const directory = mkdtempSync(join(tmpdir(), "plumbline-mounts-"));
-    const keeper = Bun.spawn(["sh", "-c", KEEPER, "keeper", directory], {
+    const keeper = Bun.spawn(["setsid", "sh", "-c", KEEPER, "keeper", directory], {
       stdin: "pipe",
       stdout: "pipe",
       stderr: "inherit",
