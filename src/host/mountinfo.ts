@@ -56,11 +56,12 @@ const areSame = (one: MountsBelow, other: MountsBelow): boolean =>
   changedMountPoints(one, other).length === 0;
 
 const isSame = (one: Mount | undefined, other: Mount | undefined): boolean =>
-  one?.device === other?.device &&
-  one?.root === other?.root &&
-  one?.mountPoint === other?.mountPoint &&
-  one?.fstype === other?.fstype &&
-  one?.source === other?.source;
+  one === other ||
+  (one?.device === other?.device &&
+    one?.root === other?.root &&
+    one?.mountPoint === other?.mountPoint &&
+    one?.fstype === other?.fstype &&
+    one?.source === other?.source);
 
 const START_BYTES = 64 * 1024;
 const MAX_TABLE_BYTES = 64 * 1024 * 1024;
@@ -224,12 +225,10 @@ function updatedLines(before: Table, bytes: Buffer): Line[] {
 /** How many bytes at the start and at the end of two tables are the same whole lines; they do not overlap. */
 function commonLines(one: Buffer, other: Buffer): { readonly head: number; readonly tail: number } {
   const shorter = Math.min(one.length, other.length);
-  const sameHead = longest(shorter, (length) => one.compare(other, 0, length, 0, length) === 0);
+  const sameHead = longest(shorter, (length) => one.subarray(0, length).equals(other.subarray(0, length)));
   const head = sameHead === 0 ? 0 : one.lastIndexOf(NEWLINE, sameHead - 1) + 1;
-  const sameTail = longest(
-    shorter - head,
-    (length) =>
-      one.compare(other, other.length - length, other.length, one.length - length, one.length) === 0,
+  const sameTail = longest(shorter - head, (length) =>
+    one.subarray(one.length - length).equals(other.subarray(other.length - length)),
   );
   const newline = one.indexOf(NEWLINE, one.length - sameTail);
   return { head, tail: sameTail === 0 || newline < 0 ? 0 : one.length - newline - 1 };

@@ -11,6 +11,7 @@ import {
   parseMountInfo,
 } from "../../src/host/mountinfo.ts";
 import { describeUnless } from "../support/debian.ts";
+import { denoPath } from "../support/deno.ts";
 
 const KUBELET = "/var/lib/kubelet";
 
@@ -338,6 +339,26 @@ describe("the kernel's table", () => {
     expect(table.read("/").mounts).toBe(first.mounts);
     table.close();
   });
+});
+
+const deno = denoPath();
+describeUnless(deno === undefined ? "no Deno" : undefined, "under Deno", () => {
+  const config = `--config=${join(import.meta.dir, "../../deno.json")}`;
+  for (const rights of [["--allow-all"], ["--allow-read", "--allow-write", "--allow-env", "--deny-ffi"]]) {
+    test(`a table is read through its changes with ${rights.join(" ")}`, () => {
+      const script = join(import.meta.dir, "mountinfo-changes.ts");
+      const command = [deno ?? "deno", "run", "--quiet", "--no-check", config, ...rights, script];
+      const { stdout, stderr } = Bun.spawnSync(command, { cwd: tmpdir(), timeout: 30_000 });
+      expect(stderr.toString()).toBe("");
+      expect(JSON.parse(stdout.toString())).toEqual([
+        { generation: 1, below: ["a", "b"] },
+        { generation: 1, below: ["a", "b"] },
+        { generation: 2, below: ["a", "b", "c"] },
+        { generation: 3, below: ["a", "c"] },
+        { generation: 4, below: [] },
+      ]);
+    });
+  }
 });
 
 const canMount = Bun.spawnSync(["unshare", "--mount", "true"]).exitCode === 0;

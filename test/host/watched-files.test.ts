@@ -257,6 +257,18 @@ describe("what was read", () => {
     expect([names("x", "y"), text("x", "y", "file")]).toEqual([["file"], "here"]);
   });
 
+  test("is as it was at some moment of the walk where the tree changes meanwhile, and right at the next", () => {
+    expect(names("a")).toEqual(["b"]);
+    renameSync(at("a"), at("moved"));
+    mkdirSync(at("a/b/inner"), { recursive: true });
+    expect(names("a", "b")).toEqual(["inner"]);
+    rmSync(at("a"), { recursive: true });
+    expect(text("a", "b", "file")).toBe("failed");
+    renameSync(at("moved"), at("a"));
+    files.refresh();
+    expect([names("a"), names("a", "b"), text("a", "b", "file")]).toEqual([["b"], ["file"], "one"]);
+  });
+
   test("is read each time where the file has another name, through which it may be written", () => {
     mkdirSync(at("elsewhere"));
     linkSync(at("a/b/file"), at("elsewhere/file"));
