@@ -42,12 +42,19 @@ export function csiAvailability({ path: { kubelet } }: Settings): Availability {
   }
 }
 
+/**
+ * Most mounts of a full node are those of secrets, tokens and subpaths: no volume is among them, nor anything that is
+ * read below them.
+ */
+const isWanted = (path: string): boolean =>
+  !/^\/pods\/[^/]+\/(?:volume-subpaths\/|volumes\/(?!kubernetes\.io~csi\/)[^/]+\/)/.test(path);
+
 /** Nothing is read or opened before the first scrape. */
 export function openCsi(settings: Settings, own: OwnMetrics, log: Log, seams: CsiSeams = {}): CsiSource {
   const { kubelet, rootfs, procfs, sysfs } = settings.path;
   const { vendorFiles: vendors } = settings.csi;
   const files = new WatchedFiles(log);
-  const mounts = new MountTable(join(procfs, "self/mountinfo"));
+  const mounts = new MountTable(join(procfs, "self/mountinfo"), isWanted);
   const devices = new BlockDevices(sysfs);
   const discovery = new CsiDiscovery({ kubelet, rootfs, vendors }, { files, mounts, devices, ...seams });
   const options = {

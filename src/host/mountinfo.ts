@@ -37,7 +37,12 @@ export class MountInfoError extends Error {
 
 /** Pure. `directory` is absolute and resolved; a line that is none of a mount table is skipped. */
 export const parseMountInfo = (bytes: Uint8Array, directory: string): MountsBelow =>
-  parseTable(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), directory).mounts;
+  parseTable(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), directory, everything).mounts;
+
+/** Whether a mount at a path below the directory (`/pods/…`, escaped as in the table) is to be known. */
+export type IsWanted = (path: string) => boolean;
+
+const everything: IsWanted = () => true;
 
 /** The mount points whose mount is another: what was read there may be another file system's now. */
 export function changedMountPoints(before: MountsBelow, after: MountsBelow): string[] {
@@ -78,6 +83,7 @@ const POLLPRI = 0x02;
  */
 export class MountTable {
   readonly #path: string;
+  readonly #isWanted: IsWanted;
   /** Open for as long as the kernel tells of changes through it. */
   #polled: { readonly fd: number; readonly calls: Libc } | undefined;
   #buffer = Buffer.alloc(START_BYTES);
@@ -86,8 +92,9 @@ export class MountTable {
   #isFresh = false;
   #generation = 0;
 
-  constructor(path: string) {
+  constructor(path: string, isWanted = everything) {
     this.#path = path;
+    this.#isWanted = isWanted;
   }
 
   /** `generation` grows when `mounts` may differ; until then they are the same object. Throws MountInfoError. */
@@ -125,7 +132,7 @@ export class MountTable {
 
   #update(bytes: Buffer, directory: string): Table {
     const before = this.#table;
-    const parsed = parseTable(bytes, directory, before);
+    const parsed = parseTable(bytes, directory, this.#isWanted, before);
     const isSame = before !== undefined && areSame(before.mounts, parsed.mounts);
     if (!isSame) this.#generation++;
     this.#table = isSame ? { ...parsed, mounts: before.mounts } : parsed;
@@ -191,11 +198,11 @@ interface Table {
  * Parses only what differs from `before`: parsing ten thousand lines takes as long as reading them, and a mount that
  * comes or goes is one line. Keeps `bytes`.
  */
-function parseTable(bytes: Buffer, directory: string, before?: Table): Table {
+function parseTable(bytes: Buffer, directory: string, isWanted: IsWanted, before?: Table): Table {
   const lines =
     before?.directory === directory
-      ? updatedLines(before, bytes)
-      : parseLines(bytes, 0, bytes.length, directory);
+      ? updatedLines(before, bytes, isWanted)
+      : parseLines(bytes, 0, bytes.length, directory, isWanted);
   const below = new Map<string, Mount>();
   let holder: Mount | undefined;
   for (const { mount } of lines) {
@@ -211,13 +218,13 @@ function parseTable(bytes: Buffer, directory: string, before?: Table): Table {
   return { bytes, directory, lines, mounts: { holder, below } };
 }
 
-function updatedLines(before: Table, bytes: Buffer): Line[] {
+function updatedLines(before: Table, bytes: Buffer, isWanted: IsWanted): Line[] {
   const { head, tail } = commonLines(before.bytes, bytes);
   const moved = bytes.length - before.bytes.length;
   const first = countBelow(before.lines, head);
   const rest = countBelow(before.lines, before.bytes.length - tail);
   return before.lines.slice(0, first).concat(
-    parseLines(bytes, head, bytes.length - tail, before.directory),
+    parseLines(bytes, head, bytes.length - tail, before.directory, isWanted),
     before.lines.slice(rest).map(({ start, mount }) => ({ start: start + moved, mount })),
   );
 }
@@ -225,13 +232,26 @@ function updatedLines(before: Table, bytes: Buffer): Line[] {
 /** How many bytes at the start and at the end of two tables are the same whole lines; they do not overlap. */
 function commonLines(one: Buffer, other: Buffer): { readonly head: number; readonly tail: number } {
   const shorter = Math.min(one.length, other.length);
-  const sameHead = longest(shorter, (length) => one.subarray(0, length).equals(other.subarray(0, length)));
+  const sameHead = common(shorter, (from, to) => one.subarray(from, to).equals(other.subarray(from, to)));
   const head = sameHead === 0 ? 0 : one.lastIndexOf(NEWLINE, sameHead - 1) + 1;
-  const sameTail = longest(shorter - head, (length) =>
-    one.subarray(one.length - length).equals(other.subarray(other.length - length)),
+  const sameTail = common(shorter - head, (from, to) =>
+    one
+      .subarray(one.length - to, one.length - from)
+      .equals(other.subarray(other.length - to, other.length - from)),
   );
   const newline = one.indexOf(NEWLINE, one.length - sameTail);
   return { head, tail: sameTail === 0 || newline < 0 ? 0 : one.length - newline - 1 };
+}
+
+/** How many of `limit` bytes are the same from 0 on; looks at hardly any twice. */
+function common(limit: number, areSame: (from: number, to: number) => boolean): number {
+  let from = 0;
+  for (;;) {
+    const to = Math.min(from + BLOCK_BYTES, limit);
+    if (from === limit || !areSame(from, to))
+      return from + longest(to - from, (length) => areSame(from, from + length));
+    from = to;
+  }
 }
 
 /** How many lines start before an offset. */
@@ -250,11 +270,12 @@ function longest(limit: number, holds: (length: number) => boolean): number {
   return low;
 }
 
+const BLOCK_BYTES = 64 * 1024;
 const NEWLINE = 0x0a;
 const SPACE = 0x20;
 
 /** The lines between two offsets that concern a directory. The others, of which there may be 100,000, are hardly looked at. */
-function parseLines(bytes: Buffer, from: number, to: number, directory: string): Line[] {
+function parseLines(bytes: Buffer, from: number, to: number, directory: string, isWanted: IsWanted): Line[] {
   // One character a byte, so that an index is an offset.
   const text = bytes.toString("latin1", from, to);
   const escaped = escapePath(directory);
@@ -264,7 +285,8 @@ function parseLines(bytes: Buffer, from: number, to: number, directory: string):
     if (end < 0) end = text.length;
     const path = skipFields(text, start, end, 4);
     const mountPoint = text.slice(path, skipFields(text, path, end, 1) - 1);
-    if (!isWithin(mountPoint, escaped) && !isWithin(escaped, mountPoint)) continue;
+    const isBelow = isWithin(mountPoint, escaped);
+    if (isBelow ? !isWanted(mountPoint.slice(escaped.length)) : !isWithin(escaped, mountPoint)) continue;
     const mount = parseLine(text.slice(start, end));
     if (mount !== undefined) lines.push({ start: from + start, mount });
   }
