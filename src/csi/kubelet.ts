@@ -20,7 +20,7 @@ export class KubeletError extends Error {
 }
 
 /** An answer that is the same object as the last is taken to say the same. */
-export type Files = Pick<WatchedFiles, "list" | "read">;
+export type Files = Pick<WatchedFiles, "list" | "read"> & Partial<Pick<WatchedFiles, "token">>;
 
 /**
  * `root`: as the kernel shows it, without symlinks. Throws KubeletError where `root` or its `pods` cannot be read and
@@ -71,52 +71,59 @@ class Walk implements KubeletWalk {
 
   *#published(pods: string): Generator<void, void> {
     for (const pod of this.#directories(pods, this.#listOrThrow(pods))) {
+      yield* this.#unlessKnown(`${pods}/${pod}`, (directory) => this.#pod(directory));
+    }
+  }
+
+  *#pod(pod: string): Generator<void, void> {
+    const parent = this.#within(this.#within(pod, "volumes"), CSI);
+    if (parent === undefined) return;
+    for (const spec of this.#directories(parent, this.#list(parent))) {
       yield;
-      const parent = this.#within(this.#within(`${pods}/${pod}`, "volumes"), CSI);
-      if (parent === undefined) continue;
-      for (const spec of this.#directories(parent, this.#list(parent))) {
-        yield;
-        const directory = `${parent}/${spec}`;
-        const volume = this.#volumeIn(directory);
-        if (volume === undefined) continue;
-        this.entries.push({
-          path: `${directory}/${FILE}`,
-          kind: "published",
-          driver: volume.driver,
-          handle: volume.handle,
-          persistentVolume: volume.specVolumeId ?? nameOf(spec),
-          ephemeral: volume.ephemeral,
-          mountPoints: [`${directory}/mount`],
-          mountParents: [],
-          deviceNodes: [],
-        });
-      }
+      const directory = `${parent}/${spec}`;
+      const volume = this.#volumeIn(directory);
+      if (volume === undefined) continue;
+      this.entries.push({
+        path: `${directory}/${FILE}`,
+        kind: "published",
+        driver: volume.driver,
+        handle: volume.handle,
+        persistentVolume: volume.specVolumeId ?? nameOf(spec),
+        ephemeral: volume.ephemeral,
+        mountPoints: [`${directory}/mount`],
+        mountParents: [],
+        deviceNodes: [],
+      });
     }
   }
 
   *#block(parent: string): Generator<void, void> {
     for (const spec of this.#directories(parent, this.#list(parent))) {
       if (spec === "publish" || spec === "staging") continue;
-      yield;
-      const directory = `${parent}/${spec}`;
-      const data = this.#within(directory, "data");
-      const volume = this.#volumeIn(data);
-      if (volume === undefined) continue;
-      const publish = `${parent}/publish/${spec}`;
-      const staging = `${parent}/staging/${spec}`;
-      this.entries.push({
-        path: `${data}/${FILE}`,
-        kind: "block",
-        driver: volume.driver,
-        handle: volume.handle,
-        persistentVolume: volume.specVolumeId ?? nameOf(spec),
-        ephemeral: volume.ephemeral,
-        // Old kubelets bound the device to `publish/<spec>` itself, later ones to a file in it for each pod.
-        mountPoints: [publish, staging],
-        mountParents: [publish, `${directory}/dev`, staging],
-        deviceNodes: this.#deviceNodes(`${directory}/dev`),
-      });
+      yield* this.#unlessKnown(`${parent}/${spec}`, (directory) =>
+        this.#blockVolume(parent, spec, directory),
+      );
     }
+  }
+
+  #blockVolume(parent: string, spec: string, directory: string): void {
+    const data = this.#within(directory, "data");
+    const volume = this.#volumeIn(data);
+    if (volume === undefined) return;
+    const publish = `${parent}/publish/${spec}`;
+    const staging = `${parent}/staging/${spec}`;
+    this.entries.push({
+      path: `${data}/${FILE}`,
+      kind: "block",
+      driver: volume.driver,
+      handle: volume.handle,
+      persistentVolume: volume.specVolumeId ?? nameOf(spec),
+      ephemeral: volume.ephemeral,
+      // Old kubelets bound the device to `publish/<spec>` itself, later ones to a file in it for each pod.
+      mountPoints: [publish, staging],
+      mountParents: [publish, `${directory}/dev`, staging],
+      deviceNodes: this.#deviceNodes(`${directory}/dev`),
+    });
   }
 
   *#staged(parent: string, entries: readonly DirectoryEntry[]): Generator<void, void> {
@@ -124,24 +131,48 @@ class Walk implements KubeletWalk {
       if (driver === BLOCK) continue;
       const volumes = `${parent}/${driver}`;
       for (const name of this.#directories(volumes, this.#list(volumes))) {
-        yield;
-        const directory = `${volumes}/${name}`;
-        const volume = this.#volumeIn(directory);
-        if (volume === undefined) continue;
-        this.entries.push({
-          path: `${directory}/${FILE}`,
-          kind: "staged",
-          driver: volume.driver,
-          handle: volume.handle,
-          // Before Kubernetes 1.24, `pv` stood in the place of the driver and the PersistentVolume in that of the hash.
-          persistentVolume: volume.specVolumeId ?? (driver === "pv" ? name : undefined),
-          ephemeral: volume.ephemeral,
-          mountPoints: [`${directory}/globalmount`],
-          mountParents: [`${directory}/globalmount`],
-          deviceNodes: [],
-        });
+        // Before Kubernetes 1.24, `pv` stood in the place of the driver and the PersistentVolume in that of the hash.
+        const persistentVolume = driver === "pv" ? name : undefined;
+        yield* this.#unlessKnown(`${volumes}/${name}`, (directory) =>
+          this.#stagedVolume(directory, persistentVolume),
+        );
       }
     }
+  }
+
+  #stagedVolume(directory: string, persistentVolume: string | undefined): void {
+    const volume = this.#volumeIn(directory);
+    if (volume === undefined) return;
+    this.entries.push({
+      path: `${directory}/${FILE}`,
+      kind: "staged",
+      driver: volume.driver,
+      handle: volume.handle,
+      persistentVolume: volume.specVolumeId ?? persistentVolume,
+      ephemeral: volume.ephemeral,
+      mountPoints: [`${directory}/globalmount`],
+      mountParents: [`${directory}/globalmount`],
+      deviceNodes: [],
+    });
+  }
+
+  /** Takes what came of a directory before, if nothing at or below it has changed since. */
+  *#unlessKnown(
+    directory: string,
+    walk: (directory: string) => Iterable<void> | void,
+  ): Generator<void, void> {
+    yield;
+    const known = walked.get(this.#files.token?.(directory) ?? NOTHING);
+    if (known !== undefined) {
+      for (const entry of known.entries) this.entries.push(entry);
+      for (const skipped of known.skipped) this.skipped.push(skipped);
+      return;
+    }
+    const [entries, skipped] = [this.entries.length, this.skipped.length];
+    yield* walk(directory) ?? [];
+    const token = this.#files.token?.(directory);
+    if (token === undefined) return;
+    walked.set(token, { entries: this.entries.slice(entries), skipped: this.skipped.slice(skipped) });
   }
 
   /** Throws KubeletError. */
@@ -241,6 +272,10 @@ function volumeOf(content: FileContent): VolumeData | SkipReason {
     }
   }
 }
+
+/** By the token of their directory. */
+const walked = new WeakMap<object, KubeletWalk>();
+const NOTHING = {};
 
 /** By the answer of `Files`, which is the same object for as long as the file is the same. */
 const parsed = new WeakMap<FileContent, VolumeData | SkipReason>();

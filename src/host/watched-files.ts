@@ -118,6 +118,17 @@ export class WatchedFiles {
     return content;
   }
 
+  /**
+   * Stands for all that was read at and below a path: the same object for as long as nothing of it has changed.
+   * Undefined where not everything of it is remembered.
+   */
+  token(path: string): object | undefined {
+    const place = this.#places.get(path);
+    if (place === undefined || place.hasGaps) return undefined;
+    place.token ??= {};
+    return place.token;
+  }
+
   /** Forgets a path and all below it. */
   forget(path: string): void {
     const place = this.#places.get(path);
@@ -189,7 +200,7 @@ export class WatchedFiles {
     }
     if ((mask & ENTRY_CHANGES) !== 0 && place.listing !== undefined) {
       place.listing = undefined;
-      this.#hasChanged = true;
+      this.#change(place);
     }
     this.forget(place.path === "/" ? `/${name}` : `${place.path}/${name}`);
   }
@@ -227,13 +238,32 @@ export class WatchedFiles {
   #disown(path: string): undefined {
     this.#hasChanged = true;
     this.forget(path);
+    for (let above = path; above !== "/"; ) {
+      above = parentOf(above);
+      const place = this.#places.get(above);
+      if (place !== undefined) place.hasGaps = true;
+    }
+  }
+
+  #change(place: Place): void {
+    this.#hasChanged = true;
+    for (let at: Place | undefined = place; at !== undefined; at = at.parent) at.token = undefined;
   }
 
   #place(path: string): Place {
     const known = this.#places.get(path);
     if (known !== undefined) return known;
     const parent = path === "/" ? undefined : this.#place(parentOf(path));
-    const place: Place = { path, parent, children: new Set(), watch: 0, listing: undefined, file: undefined };
+    const place: Place = {
+      path,
+      parent,
+      children: new Set(),
+      watch: 0,
+      listing: undefined,
+      file: undefined,
+      token: undefined,
+      hasGaps: false,
+    };
     parent?.children.add(place);
     this.#places.set(path, place);
     return place;
@@ -259,7 +289,7 @@ export class WatchedFiles {
 
   #clear(place: Place): void {
     for (const child of place.children) this.#drop(child);
-    if (place.listing !== undefined || place.file !== undefined) this.#hasChanged = true;
+    if (place.listing !== undefined || place.file !== undefined) this.#change(place);
     place.listing = undefined;
     place.file = undefined;
     const { watch } = place;
@@ -287,6 +317,9 @@ interface Place {
   watch: number;
   listing: Listing | undefined;
   file: { readonly content: FileContent; readonly maxBytes: number } | undefined;
+  token: object | undefined;
+  /** Something below was read that is not remembered. */
+  hasGaps: boolean;
 }
 
 const isEmpty = ({ children, watch, listing, file }: Place): boolean =>
