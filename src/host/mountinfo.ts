@@ -102,7 +102,9 @@ export class MountTable {
     // First the question, then the reading: a change between the two is told of next time.
     const isQuiet = this.#polled !== undefined && this.#polled.calls.poll(this.#polled.fd, POLLPRI) === 0;
     const before = this.#table;
-    if (before?.directory === directory && isQuiet && this.#isFresh) return this.#answer(before);
+    if (before?.directory === directory && isQuiet && this.#isFresh && before.isTold) {
+      return this.#answer(before);
+    }
 
     this.#isFresh = false;
     const bytes = this.#readTable();
@@ -113,8 +115,8 @@ export class MountTable {
   }
 
   /**
-   * Makes the next `read` read. Two changes the kernel does not tell of: a directory above a mount point is renamed, and
-   * what is bind mounted (a device node) is deleted, so that its root ends in `//deleted`.
+   * Makes the next `read` read. Two changes that neither the kernel nor the table itself tells of: a directory above a
+   * mount point is renamed, and a device node that is bind mounted is deleted, so that its root ends in `//deleted`.
    */
   forget(): void {
     this.#isFresh = false;
@@ -192,6 +194,8 @@ interface Table {
   /** Those that concern the directory. */
   readonly lines: readonly Line[];
   readonly mounts: MountsBelow;
+  /** The kernel tells of each change. */
+  readonly isTold: boolean;
 }
 
 /**
@@ -215,8 +219,17 @@ function parseTable(bytes: Buffer, directory: string, isWanted: IsWanted, before
       holder = mount;
     }
   }
-  return { bytes, directory, lines, mounts: { holder, below } };
+  const isTold = !below.values().some((mount) => canChangeUntold(mount, holder));
+  return { bytes, directory, lines, mounts: { holder, below }, isTold };
 }
+
+/**
+ * btrfs can be given another disk while it is mounted (`btrfs replace`), and a directory that is bound can be deleted or
+ * renamed: the line is another one then. On the file system that holds everything that makes no difference, and of a
+ * device node that is deleted /sys tells.
+ */
+const canChangeUntold = ({ device, root, fstype }: Mount, holder: Mount | undefined): boolean =>
+  device !== holder?.device && (fstype === "btrfs" || (root !== "/" && fstype !== "devtmpfs"));
 
 function updatedLines(before: Table, bytes: Buffer, isWanted: IsWanted): Line[] {
   const { head, tail } = commonLines(before.bytes, bytes);

@@ -2,7 +2,7 @@
  * Run by `mountinfo.test.ts` in a mount namespace of its own: mounts and unmounts, reads the mount table after each,
  * and writes what it saw as JSON. Whether anything was read is what the kernel counts in /proc/self/io.
  */
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MountTable } from "../../src/host/mountinfo.ts";
@@ -28,7 +28,10 @@ function look(step: string): void {
   const before = bytesRead();
   const { mounts, generation } = table.read(root);
   const reads = bytesRead() - before > idle + 50 ? "some" : "none";
-  const below = [...mounts.below.keys()].map((point) => point.slice(root.length + 1)).sort();
+  const below = Array.from(mounts.below, ([point, mount]) => {
+    const isDeleted = mount.root.endsWith("//deleted");
+    return `${point.slice(root.length + 1)}${isDeleted ? " of what is deleted" : ""}`;
+  }).sort();
   steps.push({ step, mounts: below, reads, generation });
 }
 
@@ -42,6 +45,14 @@ try {
   look("mount b");
   run("mount", "-t", "tmpfs", "tmpfs", join(base, "elsewhere"));
   look("mount elsewhere");
+  run("umount", join(root, "a"));
+  look("umount a");
+  look("quiet");
+  mkdirSync(join(base, "elsewhere/bound"));
+  run("mount", "--bind", join(base, "elsewhere/bound"), join(root, "a"));
+  look("bind a");
+  rmdirSync(join(base, "elsewhere/bound"));
+  look("delete what is bound, which the kernel does not tell of");
   run("umount", join(root, "a"));
   look("umount a");
   look("quiet");
