@@ -10,13 +10,25 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { parse } from "yaml";
 import { describeWith, find, PROMTOOL } from "../support/debian.ts";
 import { ALERTS, PROMETHEUS_DIRECTORY, RECORDINGS, ROOT, RULE_FILES } from "./files.ts";
 
 const TESTS = join(PROMETHEUS_DIRECTORY, "tests");
+const DOCUMENTS = readdirSync(join(ROOT, "docs"), { recursive: true, encoding: "utf8" })
+  .filter((name) => name.endsWith(".md"))
+  .map((name) => `docs/${name}`)
+  .sort();
+
+/** What a document tells its reader to run. */
+function shellBlocks(document: string): string[] {
+  const text = readFileSync(join(ROOT, document), "utf8");
+  return [...text.matchAll(/^( *)```sh\n(.*?)^ *```$/gms)].map(([, indent = "", block = ""]) =>
+    block.replaceAll(new RegExp(`^${indent}`, "gm"), ""),
+  );
+}
 const RUNBOOKS = join(ROOT, "docs/runbooks");
 
 function promtool(...args: string[]) {
@@ -52,11 +64,14 @@ describe("the examples of docs/csi.md", () => {
   const manifest = v.object({
     spec: v.object({
       template: v.object({
+        metadata: v.object({ labels: v.record(v.string(), v.string()) }),
         spec: v.object({
           automountServiceAccountToken: v.literal(false),
           containers: v.tuple([
             v.object({
               command: v.array(v.string()),
+              env: v.array(v.object({ name: v.string(), value: v.optional(v.string()) })),
+              ports: v.tuple([v.object({ name: v.string(), containerPort: v.literal(9847) })]),
               securityContext: v.strictObject({
                 runAsUser: v.literal(0),
                 privileged: v.literal(false),
@@ -94,7 +109,7 @@ describe("the examples of docs/csi.md", () => {
       "DaemonSet",
       "SecurityContextConstraints",
       "scrape_configs",
-      "spec",
+      "PodMonitor",
     ]);
     for (const text of EXAMPLES.values()) expect(parse(text)).toBeObject();
   });
@@ -102,16 +117,59 @@ describe("the examples of docs/csi.md", () => {
   test("the DaemonSet has the least rights, no token, and the kubelet root at its own path", () => {
     const { containers, volumes } = v.parse(manifest, parse(EXAMPLES.get("DaemonSet") ?? "")).spec.template
       .spec;
-    const [{ volumeMounts, command }] = containers;
+    const [{ volumeMounts, command, env }] = containers;
     const kubelet = volumeMounts.find(({ name }) => name === "kubelet");
     expect(kubelet?.mountPropagation).toBe("HostToContainer");
     expect(kubelet?.mountPath).toBe(volumes.find(({ name }) => name === "kubelet")?.hostPath.path ?? "");
-    expect(command.slice(1)).toEqual([
-      "serve",
-      "--collector.disable-defaults",
-      "--collector.csi",
-      `--path.sysfs=${volumeMounts.find(({ name }) => name === "sys")?.mountPath}`,
-    ]);
+    // What `kubectl exec` starts in the pod has the settings of the service, for there are none but these.
+    expect(command).toEqual(["plumbline", "serve"]);
+    expect(Object.fromEntries(env.map(({ name, value }) => [name, value]))).toEqual({
+      NODE_NAME: undefined,
+      PLUMBLINE_COLLECTOR_DISABLE_DEFAULTS: "true",
+      PLUMBLINE_COLLECTOR_CSI: "true",
+      PLUMBLINE_PATH_SYSFS: volumeMounts.find(({ name }) => name === "sys")?.mountPath,
+    });
+    const configuration = readFileSync(join(ROOT, "docs/configuration.md"), "utf8");
+    expect(env.filter(({ name }) => !configuration.includes(`\`${name}\``))).toEqual([]);
+  });
+
+  test("the PodMonitor finds the pods of the DaemonSet, and gives their series the job and node of the rules", () => {
+    const { template } = v.parse(manifest, parse(EXAMPLES.get("DaemonSet") ?? "")).spec;
+    const monitor = {
+      spec: {
+        selector: { matchLabels: template.metadata.labels },
+        podMetricsEndpoints: [
+          {
+            port: template.spec.containers[0].ports[0].name,
+            honorLabels: true,
+            relabelings: [
+              { sourceLabels: ["__meta_kubernetes_pod_node_name"], targetLabel: "node" },
+              { targetLabel: "job", replacement: "plumbline" },
+            ],
+          },
+        ],
+      },
+    };
+    expect(parse(EXAMPLES.get("PodMonitor") ?? "")).toMatchObject(monitor);
+  });
+
+  test("the loop over the files of rules makes a PrometheusRule of each", () => {
+    const loop = shellBlocks("docs/csi.md").find((block) => block.includes("PrometheusRule")) ?? "";
+    const { stdout } = Bun.spawnSync(["bash", "-ec", `kubectl() { cat; echo ---; }\n${loop}`], { cwd: ROOT });
+    const made = stdout
+      .toString()
+      .split(/^---\n/m)
+      .slice(0, -1);
+    expect(made.map((text) => parse(text))).toEqual(
+      RULE_FILES.toSorted(
+        (a, b) => loop.indexOf(a.split(".")[0] ?? "") - loop.indexOf(b.split(".")[0] ?? ""),
+      ).map((file) => ({
+        apiVersion: "monitoring.coreos.com/v1",
+        kind: "PrometheusRule",
+        metadata: { name: `plumbline-${file.split(".")[0]}`, namespace: "plumbline" },
+        spec: parse(readFileSync(join(PROMETHEUS_DIRECTORY, file), "utf8")),
+      })),
+    );
   });
 
   describeWith([PROMTOOL], "with promtool", () => {
@@ -206,7 +264,7 @@ describe("the runbooks", () => {
     "%s needs kubectl and public images, and nothing else",
     (file) => {
       const text = readFileSync(join(RUNBOOKS, file), "utf8");
-      const blocks = [...text.matchAll(/```sh\n(.*?)```/gs)].map(([, block = ""]) => block);
+      const blocks = shellBlocks(`docs/runbooks/${file}`);
       expect(blocks.length).toBeGreaterThan(0);
       const commands = blocks
         .join("\n")
@@ -223,4 +281,43 @@ describe("the runbooks", () => {
       ).toEqual([]);
     },
   );
+});
+
+describe("the documents", () => {
+  test.each(DOCUMENTS)(
+    "the commands in %s are whole for a shell, also those for the shell of a container",
+    (document) => {
+      for (const block of shellBlocks(document)) {
+        const inner = [...block.matchAll(/\bsh -e?c\s+'([^']*)'/g)].map(([, script = ""]) => script);
+        for (const script of [block, ...inner]) {
+          const { exitCode, stderr } = Bun.spawnSync(["bash", "-n", "-c", script]);
+          expect({ script, exitCode, stderr: stderr.toString() }).toEqual({
+            script,
+            exitCode: 0,
+            stderr: "",
+          });
+        }
+      }
+    },
+  );
+
+  /** As the pages of a Git forge name the headings of a document. */
+  const anchorsOf = (text: string): string[] =>
+    [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+      heading
+        .toLowerCase()
+        .replaceAll(/[^\w\- ]/g, "")
+        .replaceAll(" ", "-"),
+    );
+
+  test.each(DOCUMENTS)("the links in %s lead to what is there", (document) => {
+    const text = readFileSync(join(ROOT, document), "utf8");
+    const links = [...text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)];
+    const broken = links.filter(([, path = "", anchor]) => {
+      const target = path === "" ? join(ROOT, document) : join(ROOT, dirname(document), path);
+      if (!existsSync(target)) return true;
+      return anchor !== undefined && !anchorsOf(readFileSync(target, "utf8")).includes(anchor);
+    });
+    expect(broken.map(([link]) => link)).toEqual([]);
+  });
 });
