@@ -119,12 +119,12 @@ export class WatchedFiles {
   }
 
   /**
-   * Stands for all that was read at and below a path: the same object for as long as nothing of it has changed.
+   * Stands for all that was read at and below a directory: the same object for as long as nothing of it has changed.
    * Undefined where not everything of it is remembered.
    */
-  token(path: string): object | undefined {
-    const place = this.#places.get(path);
-    if (place === undefined || place.hasGaps) return undefined;
+  token(directory: string): object | undefined {
+    const place = this.#places.get(directory);
+    if (place?.listing === undefined || place.hasGaps) return undefined;
     place.token ??= {};
     return place.token;
   }

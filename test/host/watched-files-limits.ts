@@ -30,13 +30,24 @@ const contents = () =>
   });
 
 const seen: string[] = [];
+/** What stood for all that was read in a directory, which has been written to since. */
+const tokens = new Map<string, object | undefined>();
+let outlived = 0;
 for (let version = 0; ; version++) {
   files.refresh();
+  for (const [directory, token] of tokens) {
+    if (token !== undefined && files.token(directory) === token) outlived++;
+  }
   for (const directory of [root, ...directories]) files.list(directory);
   seen.push([...new Set(contents())].join(" "));
+  for (const directory of directories) {
+    // That there is none is remembered also without a watch.
+    files.list(`${directory}/missing`);
+    tokens.set(directory, files.token(directory));
+  }
   if (version === 10) break;
   for (const directory of directories) writeFileSync(`${directory}/file`, `${version}`);
 }
 files.close();
 rmSync(root, { recursive: true });
-process.stdout.write(JSON.stringify({ seen, warnings }));
+process.stdout.write(JSON.stringify({ seen, warnings, outlived }));

@@ -391,6 +391,7 @@ describeUnless(
             remedy: "raise fs.inotify.max_user_watches with sysctl",
           },
         ],
+        outlived: 0,
       });
     });
 
@@ -405,6 +406,7 @@ describeUnless(
             remedy: "raise fs.inotify.max_user_instances with sysctl",
           },
         ],
+        outlived: 0,
       });
     });
   },
@@ -427,3 +429,64 @@ describeUnless(
     });
   },
 );
+
+describe("a token", () => {
+  beforeEach(() => {
+    for (const name of ["a", "b"]) {
+      mkdirSync(at(name, "inside"), { recursive: true });
+      writeFileSync(at(name, "inside", "file"), name);
+    }
+    readAll();
+  });
+  const readAll = (): void => {
+    names();
+    for (const name of ["a", "b"]) {
+      names(name);
+      names(name, "inside");
+      text(name, "inside", "file");
+    }
+  };
+  const tokens = (): readonly (object | undefined)[] => [files.token(at("a")), files.token(at("b"))];
+
+  test("stays the same object for as long as nothing below its path changes", () => {
+    const before = tokens();
+    expect(before).not.toContain(undefined);
+    writeFileSync(at("c"), "");
+    files.refresh();
+    readAll();
+    expect(tokens()).toEqual(before);
+    expect(tokens()[0]).toBe(before[0]);
+  });
+
+  test.each([
+    ["a file is written", () => appendFileSync(at("a", "inside", "file"), "more")],
+    ["a file comes", () => writeFileSync(at("a", "inside", "other"), "")],
+    ["a file goes", () => unlinkSync(at("a", "inside", "file"))],
+    ["its directory goes", () => rmSync(at("a", "inside"), { recursive: true })],
+    [
+      "it is replaced by what looks the same",
+      () =>
+        run(
+          "sh",
+          "-c",
+          `cp -r ${at("a")} ${at("x")} && mv ${at("a")} ${at("y")} && mv ${at("x")} ${at("a")}`,
+        ),
+    ],
+  ])("is another once %s, and that of its neighbour is not", (_, change) => {
+    const [before, neighbour] = tokens();
+    change();
+    files.refresh();
+    readAll();
+    expect(files.token(at("a"))).not.toBe(before);
+    expect(files.token(at("b"))).toBe(neighbour);
+  });
+
+  test("is none for what was never read, or is not remembered in full", () => {
+    expect(files.token(at("missing"))).toBeUndefined();
+    linkSync(at("b", "inside", "file"), at("a", "inside", "linked"));
+    files.refresh();
+    readAll();
+    text("a", "inside", "linked");
+    expect(files.token(at("a"))).toBeUndefined();
+  });
+});
