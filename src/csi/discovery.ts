@@ -8,7 +8,7 @@ import type { Backing, BlockDevices } from "../host/block-devices.ts";
 import type { MountsBelow, MountTable } from "../host/mountinfo.ts";
 import { codeOf, reasonOf } from "../host/system-error.ts";
 import type { WatchedFiles } from "../host/watched-files.ts";
-import { KubeletError, walkKubelet } from "./kubelet.ts";
+import { type Files, KubeletError, walkKubelet } from "./kubelet.ts";
 import type { Discovery, KubeletWalk } from "./model.ts";
 import { inTurns, type Limits } from "./turns.ts";
 import { HPE_DRIVER, readHpe } from "./vendor/hpe.ts";
@@ -36,7 +36,7 @@ export interface DiscoveryOptions {
 
 /** What a discovery reads; it closes none of it. */
 export interface Sources {
-  readonly files: Pick<WatchedFiles, "refresh" | "list" | "read" | "forgetAll">;
+  readonly files: Pick<WatchedFiles, "refresh" | "forgetAll"> & Files;
   readonly mounts: Pick<MountTable, "read" | "forget">;
   readonly devices: Pick<BlockDevices, "refresh" | "nameOf" | "exists" | "dmNamed" | "backing">;
   /** `major:minor` of the block device whose node stands at a path; undefined for anything else. */
@@ -68,6 +68,8 @@ interface Kept {
   readonly walk: KubeletWalk;
   /** Answers of `nodeNumber`, of whose changes nothing tells. */
   readonly nodes: ReadonlyMap<string, string | undefined>;
+  /** What lies below each device; good for as long as no device changes. */
+  readonly backings: Map<string, Backing>;
   readonly found: Found;
 }
 
@@ -101,11 +103,12 @@ export class CsiDiscovery {
         ? kept.walk
         : await walkKubelet(files, basis.root, limits);
     const nodes = new Map<string, string | undefined>();
-    const resolved = await this.#resolve(walk, mounts, nodes, limits);
+    const backings = kept?.basis.devices === basis.devices ? kept.backings : new Map<string, Backing>();
+    const resolved = await this.#resolve(walk, mounts, nodes, backings, limits);
     // Something changed, or nobody would tell; what came of it may be the same.
     const same = kept !== undefined && isDeepStrictEqual(kept.found.discovery, resolved.discovery);
     const found = same ? { ...resolved, discovery: kept.found.discovery } : resolved;
-    this.#kept = { basis, walk, nodes, found };
+    this.#kept = { basis, walk, nodes, backings, found };
     return found;
   }
 
@@ -134,6 +137,7 @@ export class CsiDiscovery {
     walk: KubeletWalk,
     mounts: MountsBelow,
     nodes: Map<string, string | undefined>,
+    backings: Map<string, Backing>,
     limits: Limits,
   ): Promise<Found> {
     const { devices } = this.#sources;
@@ -144,7 +148,6 @@ export class CsiDiscovery {
     };
     const host: Host = { mounts, mountsIn: mountsByDirectory(mounts, walk.entries), devices, nodeNumber };
     const resolutions = new Map<Volume, Resolution>();
-    const backings = new Map<string, Backing>();
     const late = (): Error =>
       new KubeletError(
         `the volumes below ${this.#options.kubelet} could not be resolved before the deadline`,

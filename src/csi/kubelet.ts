@@ -70,9 +70,9 @@ class Walk implements KubeletWalk {
   }
 
   *#published(pods: string): Generator<void, void> {
-    for (const pod of this.#directories(pods, this.#listOrThrow(pods))) {
-      yield* this.#unlessKnown(`${pods}/${pod}`, (directory) => this.#pod(directory));
-    }
+    yield* this.#each(pods, this.#directories(pods, this.#listOrThrow(pods)), (pod) =>
+      this.#pod(`${pods}/${pod}`),
+    );
   }
 
   *#pod(pod: string): Generator<void, void> {
@@ -98,15 +98,14 @@ class Walk implements KubeletWalk {
   }
 
   *#block(parent: string): Generator<void, void> {
-    for (const spec of this.#directories(parent, this.#list(parent))) {
-      if (spec === "publish" || spec === "staging") continue;
-      yield* this.#unlessKnown(`${parent}/${spec}`, (directory) =>
-        this.#blockVolume(parent, spec, directory),
-      );
-    }
+    const specs = this.#directories(parent, this.#list(parent)).filter(
+      (name) => name !== "publish" && name !== "staging",
+    );
+    yield* this.#each(parent, specs, (spec) => this.#blockVolume(parent, spec));
   }
 
-  #blockVolume(parent: string, spec: string, directory: string): void {
+  #blockVolume(parent: string, spec: string): void {
+    const directory = `${parent}/${spec}`;
     const data = this.#within(directory, "data");
     const volume = this.#volumeIn(data);
     if (volume === undefined) return;
@@ -130,13 +129,10 @@ class Walk implements KubeletWalk {
     for (const driver of this.#directories(parent, entries)) {
       if (driver === BLOCK) continue;
       const volumes = `${parent}/${driver}`;
-      for (const name of this.#directories(volumes, this.#list(volumes))) {
+      yield* this.#each(volumes, this.#directories(volumes, this.#list(volumes)), (name) =>
         // Before Kubernetes 1.24, `pv` stood in the place of the driver and the PersistentVolume in that of the hash.
-        const persistentVolume = driver === "pv" ? name : undefined;
-        yield* this.#unlessKnown(`${volumes}/${name}`, (directory) =>
-          this.#stagedVolume(directory, persistentVolume),
-        );
-      }
+        this.#stagedVolume(`${volumes}/${name}`, driver === "pv" ? name : undefined),
+      );
     }
   }
 
@@ -156,23 +152,30 @@ class Walk implements KubeletWalk {
     });
   }
 
-  /** Takes what came of a directory before, if nothing at or below it has changed since. */
-  *#unlessKnown(
-    directory: string,
-    walk: (directory: string) => Iterable<void> | void,
+  /** Of a directory in which nothing changed since it was walked, what came of it then is taken again. */
+  *#each(
+    parent: string,
+    names: readonly string[],
+    walk: (name: string) => Iterable<void> | void,
   ): Generator<void, void> {
-    yield;
-    const known = walked.get(this.#files.token?.(directory) ?? NOTHING);
-    if (known !== undefined) {
-      for (const entry of known.entries) this.entries.push(entry);
-      for (const skipped of known.skipped) this.skipped.push(skipped);
-      return;
+    for (const name of names) {
+      yield;
+      const directory = `${parent}/${name}`;
+      if (this.#takeKnown(directory)) continue;
+      const [entries, skipped] = [this.entries.length, this.skipped.length];
+      yield* walk(name) ?? [];
+      const token = this.#files.token?.(directory);
+      if (token === undefined) continue;
+      walked.set(token, { entries: this.entries.slice(entries), skipped: this.skipped.slice(skipped) });
     }
-    const [entries, skipped] = [this.entries.length, this.skipped.length];
-    yield* walk(directory) ?? [];
+  }
+
+  #takeKnown(directory: string): boolean {
     const token = this.#files.token?.(directory);
-    if (token === undefined) return;
-    walked.set(token, { entries: this.entries.slice(entries), skipped: this.skipped.slice(skipped) });
+    const known = token && walked.get(token);
+    for (const entry of known?.entries ?? []) this.entries.push(entry);
+    for (const skipped of known?.skipped ?? []) this.skipped.push(skipped);
+    return known !== undefined;
   }
 
   /** Throws KubeletError. */
@@ -194,11 +197,14 @@ class Walk implements KubeletWalk {
     return undefined;
   }
 
-  *#directories(parent: string, entries: readonly DirectoryEntry[] | undefined): Generator<string, void> {
+  /** The names of those that are directories. */
+  #directories(parent: string, entries: readonly DirectoryEntry[] | undefined): string[] {
+    const names: string[] = [];
     for (const { name, type } of entries ?? []) {
-      if (type === "directory") yield name;
+      if (type === "directory") names.push(name);
       else if (type !== "file") this.#skip(`${parent}/${name}`, "unsafe_path");
     }
+    return names;
   }
 
   /** The path of a directory in a directory; undefined where there is none. */
@@ -275,7 +281,6 @@ function volumeOf(content: FileContent): VolumeData | SkipReason {
 
 /** By the token of their directory. */
 const walked = new WeakMap<object, KubeletWalk>();
-const NOTHING = {};
 
 /** By the answer of `Files`, which is the same object for as long as the file is the same. */
 const parsed = new WeakMap<FileContent, VolumeData | SkipReason>();

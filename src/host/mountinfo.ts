@@ -87,6 +87,8 @@ export class MountTable {
   /** Open for as long as the kernel tells of changes through it. */
   #polled: { readonly fd: number; readonly calls: Libc } | undefined;
   #buffer = Buffer.alloc(START_BYTES);
+  /** Takes the place of `#buffer` when that one holds the table that is known. */
+  #spare = Buffer.alloc(START_BYTES);
   #table: Table | undefined;
   /** False: the table must be read, whatever the kernel says. */
   #isFresh = false;
@@ -109,7 +111,7 @@ export class MountTable {
     this.#isFresh = false;
     const bytes = this.#readTable();
     const isSame = before?.directory === directory && before.bytes.equals(bytes);
-    const table = isSame ? before : this.#update(Buffer.from(bytes), directory);
+    const table = isSame ? before : this.#update(bytes, directory);
     this.#isFresh = true;
     return this.#answer(table);
   }
@@ -132,12 +134,14 @@ export class MountTable {
     return { mounts, generation: this.#generation };
   }
 
+  /** Keeps `bytes`, which are those of `#buffer`. */
   #update(bytes: Buffer, directory: string): Table {
     const before = this.#table;
     const parsed = parseTable(bytes, directory, this.#isWanted, before);
     const isSame = before !== undefined && areSame(before.mounts, parsed.mounts);
     if (!isSame) this.#generation++;
     this.#table = isSame ? { ...parsed, mounts: before.mounts } : parsed;
+    [this.#buffer, this.#spare] = [this.#spare, this.#buffer];
     return this.#table;
   }
 

@@ -52,6 +52,7 @@ function open(node: CsiNode, { refresh, nodeNumber, ...options }: Changes = {}) 
       return files.list(directory);
     },
     read: (path, maxBytes) => files.read(path, maxBytes),
+    token: (path) => files.token(path),
     forgetAll: () => files.forgetAll(),
   };
   const discovery = new CsiDiscovery(

@@ -599,6 +599,37 @@ describe("what is the tenants'", () => {
   });
 });
 
+describe("what is known of a tree", () => {
+  test("is taken again, and only what changed since is walked", async () => {
+    buildHealthy();
+    const tokens = new Map<string, object>();
+    const token = (path: string): object => {
+      const known = tokens.get(path) ?? {};
+      tokens.set(path, known);
+      return known;
+    };
+    const walkNow = async () => {
+      const direct = new DirectFiles();
+      const files = { list: direct.list.bind(direct), read: direct.read.bind(direct), token };
+      return { found: plain(await walkKubelet(files, root, PATIENT)), asked: direct.asked };
+    };
+    const first = await walkNow();
+    const again = await walkNow();
+    expect(again.found).toEqual(first.found);
+    expect(again.asked.filter((path) => path.endsWith("vol_data.json"))).toEqual([]);
+
+    const pod = publishedDirectory(root, "uid-healthy", "pv-healthy");
+    writeFileSync(join(pod, "vol_data.json"), "{");
+    tokens.delete(join(root, "pods/uid-healthy"));
+    const changed = await walkNow();
+    expect(changed.found).toEqual(plain(await walk()));
+    expect(changed.found.skipped).toEqual([{ path: join(pod, "vol_data.json"), reason: "bad_json" }]);
+    expect(changed.asked.filter((path) => path.endsWith("vol_data.json"))).toEqual([
+      join(pod, "vol_data.json"),
+    ]);
+  });
+});
+
 describe("a tree that changes during the walk", () => {
   /** Does something as soon as a path has been asked for. */
   function whenAsked(path: string, change: () => void): Files {
