@@ -171,6 +171,7 @@ function settingsOf(config: Config, configFile: string | undefined): Settings {
     scrape: { timeoutMs: scrape.timeout, timeoutMaxMs: scrape.timeout_max },
     collectors: { disableDefaults, chosen: chosen(switches) },
     path: { ...path, kubelet: path.kubelet ?? join(path.rootfs, "var/lib/kubelet") },
+    kubeletIsNamed: path.kubelet !== undefined,
     nodeName: config.node_name ?? hostname(),
     nodeNameIsHostName: config.node_name === undefined,
     clusterId: config.cluster_id,

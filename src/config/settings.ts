@@ -26,6 +26,8 @@ export interface Settings {
     readonly devfs: string;
     readonly kubelet: string;
   };
+  /** Somebody named `path.kubelet`: there is to be a kubelet. */
+  readonly kubeletIsNamed: boolean;
   readonly nodeName: string;
   /** Nobody gave `nodeName`: it is the host name. */
   readonly nodeNameIsHostName: boolean;

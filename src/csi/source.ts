@@ -28,17 +28,20 @@ export interface CsiSource {
 
 export const CSI_COLLECTORS: readonly CollectorDescription[] = [CSI];
 
-/** On where a kubelet's directory is, be it that it cannot be looked into: so that this shows. */
-export function csiAvailability({ path: { kubelet } }: Settings): Availability {
+/**
+ * On where a kubelet's directory is, be it that it cannot be looked into, and where one was named, be it a wrong one: so
+ * that this shows. Where nobody says that there is a kubelet, and none is to be seen, nothing has failed.
+ */
+export function csiAvailability({ path: { kubelet }, kubeletIsNamed }: Settings): Availability {
   try {
     return statSync(kubelet).isDirectory()
       ? { available: true, reason: `${kubelet} exists` }
-      : { available: false, reason: `${kubelet} is no directory` };
+      : { available: kubeletIsNamed, reason: `${kubelet} is no directory` };
   } catch (error) {
     const code = codeOf(error);
-    if (code === "ENOENT" || code === "ENOTDIR")
-      return { available: false, reason: `${kubelet} does not exist` };
-    return { available: true, reason: `${kubelet}: ${reasonOf(error)}` };
+    const isMissing = code === "ENOENT" || code === "ENOTDIR";
+    const reason = isMissing ? `${kubelet} does not exist` : `${kubelet} cannot be seen: ${reasonOf(error)}`;
+    return { available: kubeletIsNamed, reason };
   }
 }
 

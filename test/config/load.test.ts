@@ -118,6 +118,7 @@ describe("without anything set", () => {
       scrape: { timeoutMs: 10_000, timeoutMaxMs: 120_000 },
       collectors: { disableDefaults: false, chosen: {} },
       path: { rootfs: "/", procfs: "/proc", sysfs: "/sys", devfs: "/dev", kubelet: "/var/lib/kubelet" },
+      kubeletIsNamed: false,
       nodeName: hostname(),
       nodeNameIsHostName: true,
       clusterId: undefined,

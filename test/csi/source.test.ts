@@ -13,8 +13,8 @@ const ERRORS = 'csi_volume_device_exporter_discovery_errors_total{discoverer="ku
 const TIMESTAMP = /^csi_volume_device_exporter_last_successful_discovery_timestamp_seconds /m;
 
 describe("whether the collector is on", () => {
-  const availabilityAt = (node: CsiNode, kubelet = node.kubelet) => {
-    const settings = node.settings();
+  const availabilityAt = (node: CsiNode, kubelet = node.kubelet, kubeletIsNamed = false) => {
+    const settings = node.settings({ kubeletIsNamed });
     return csiAvailability({ ...settings, path: { ...settings.path, kubelet } });
   };
 
@@ -35,9 +35,22 @@ describe("whether the collector is on", () => {
     expect(availabilityAt(node, join(file, "kubelet")).available).toBe(false);
   });
 
-  test("it is where nobody can tell, so that this shows", () => {
+  test("it is not where nobody can tell, on most hosts for good", () => {
     using node = new CsiNode();
-    expect(availabilityAt(node, join(node.directory, "k".repeat(300)))).toMatchObject({ available: true });
+    const kubelet = join(node.directory, "k".repeat(300));
+    expect(availabilityAt(node, kubelet)).toEqual({
+      available: false,
+      reason: expect.stringContaining(`${kubelet} cannot be seen: `),
+    });
+  });
+
+  test("it is where somebody named a directory, be it a wrong one, so that this shows", () => {
+    using node = new CsiNode();
+    for (const name of ["nowhere", "var/lib/kubelet/pods/file", "k".repeat(300)]) {
+      expect(availabilityAt(node, join(node.directory, name), true).available).toBe(true);
+    }
+    const missing = join(node.directory, "nowhere");
+    expect(availabilityAt(node, missing, true).reason).toBe(`${missing} does not exist`);
   });
 });
 

@@ -19,7 +19,7 @@ function settings(flags: Record<string, boolean> = {}): Settings {
   const paths = {
     "path.sysfs": join(root, "sys"),
     "path.devfs": join(root, "dev"),
-    "path.kubelet": join(root, "kubelet"),
+    "path.rootfs": root,
   };
   return load({ ...paths, ...flags }, {}, NAMES).settings;
 }
@@ -46,12 +46,12 @@ describe("the collectors", () => {
 
   test("are on where the host has what they read, and off where it does not, with the reason", () => {
     expect(enabled()).toEqual([]);
-    expect(availability(settings()).get("csi")?.reason).toContain(join(root, "kubelet"));
+    expect(availability(settings()).get("csi")?.reason).toContain(join(root, "var/lib/kubelet"));
     expect(availability(settings()).get("nvme")?.reason).toContain(join(root, "sys"));
     withNvme();
     expect(enabled()).toEqual(["nvme", "ebs", "instance_store"]);
     expect(opened()).toEqual(["nvme", "ebs", "instance_store"]);
-    mkdirSync(join(root, "kubelet"));
+    mkdirSync(join(root, "var/lib/kubelet"), { recursive: true });
     expect(opened()).toEqual(["nvme", "ebs", "instance_store", "csi"]);
   });
 

@@ -111,6 +111,7 @@ export function settingsFor(host: SimulatedHost): Settings {
       devfs: host.devfs,
       kubelet: join(host.directory, "kubelet"),
     },
+    kubeletIsNamed: false,
     nodeName: "node-a",
     nodeNameIsHostName: false,
     clusterId: undefined,

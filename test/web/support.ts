@@ -27,6 +27,7 @@ export function settings(web: Partial<Settings["web"]> = {}): Settings {
     scrape: { timeoutMs: 10_000, timeoutMaxMs: 120_000 },
     collectors: { disableDefaults: false, chosen: {} },
     path: { rootfs: "/", procfs: "/proc", sysfs: "/sys", devfs: "/dev", kubelet: "/var/lib/kubelet" },
+    kubeletIsNamed: false,
     nodeName: "node-a",
     nodeNameIsHostName: false,
     clusterId: undefined,
