@@ -5,10 +5,12 @@ import type { Log } from "../log/log.ts";
 import type { OwnMetrics } from "../metrics/own.ts";
 import { scrapeTimeoutMs } from "./deadline.ts";
 import { Scraper } from "./scraper.ts";
-import type { OpenCollectors, openCollectors } from "./sources.ts";
+import { availability, type OpenCollectors, type openCollectors } from "./sources.ts";
 
 interface Generation {
   readonly settings: Settings;
+  /** Names of the collectors that were enabled when it was opened: by the settings, or by what the host had. */
+  readonly enabled: readonly string[];
   readonly opened: OpenCollectors;
   readonly scraper: Scraper;
 }
@@ -45,12 +47,13 @@ export class LiveCollectors {
   }
 
   /**
-   * Serves the next scrape with the collectors of `settings`; where nothing that concerns them changed they stay, and
-   * with them what they remember. Throws where one cannot be opened: then the old ones stay.
+   * Serves the next scrape with the collectors of `settings` and of what the host has by now; where nothing that concerns
+   * them changed they stay, and with them what they remember. Throws where one cannot be opened: then the old ones stay.
    */
   replace(settings: Settings): "replaced" | "kept" {
     const old = this.#current;
-    if (isDeepStrictEqual(ofCollectors(old.settings), ofCollectors(settings))) return "kept";
+    const isSame = isDeepStrictEqual(ofCollectors(old.settings), ofCollectors(settings));
+    if (isSame && isDeepStrictEqual(old.enabled, enabledNames(settings))) return "kept";
     this.#current = this.#generation(settings);
     void old.scraper.idle().then(() => old.opened.close());
     return "replaced";
@@ -61,10 +64,14 @@ export class LiveCollectors {
   }
 
   #generation(settings: Settings): Generation {
+    const enabled = enabledNames(settings);
     const opened = this.#open(settings, this.#own, this.#log);
-    return { settings, opened, scraper: new Scraper(opened.collectors, this.#own, this.#log) };
+    return { settings, enabled, opened, scraper: new Scraper(opened.collectors, this.#own, this.#log) };
   }
 }
+
+const enabledNames = (settings: Settings): string[] =>
+  [...availability(settings)].flatMap(([name, { enabled }]) => (enabled ? name : []));
 
 /** All that a collector may depend on: whatever is not known to concern only others. */
 function ofCollectors(settings: Settings): Partial<Settings> {
