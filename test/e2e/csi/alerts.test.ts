@@ -41,10 +41,11 @@ function makeNode(directory: string): string[] {
   return [`--path.sysfs=${sysfs}`, `--path.procfs=${procfs}`, `--path.kubelet=${kubelet}`];
 }
 
+/** Undefined: node_exporter does not tell. */
 interface Paths {
-  active: number;
-  failed: number;
-  live: number;
+  active: number | undefined;
+  failed: number | undefined;
+  live: number | undefined;
 }
 
 const WHOLE: Readonly<Paths> = { active: 2, failed: 0, live: 2 };
@@ -52,21 +53,23 @@ const WHOLE: Readonly<Paths> = { active: 2, failed: 0, live: 2 };
 /** What node_exporter says of the paths, and of what was written to the volumes. */
 function exposition({ active, failed, live }: Paths, writtenBytes: number): string {
   const multipath = '{device="mpatha",sysfs_name="dm-0"}';
-  return `# TYPE node_dmmultipath_device_paths_active gauge
-node_dmmultipath_device_paths_active${multipath} ${active}
-# TYPE node_dmmultipath_device_paths_failed gauge
-node_dmmultipath_device_paths_failed${multipath} ${failed}
-# TYPE node_nvmesubsystem_namespace_info gauge
-node_nvmesubsystem_namespace_info{device="nvme1n1",subsystem="nvme-subsys0"} 1
-# TYPE node_nvmesubsystem_paths gauge
-node_nvmesubsystem_paths{subsystem="nvme-subsys0"} 2
-# TYPE node_nvmesubsystem_paths_live gauge
-node_nvmesubsystem_paths_live{subsystem="nvme-subsys0"} ${live}
-# TYPE node_disk_written_bytes_total counter
-node_disk_written_bytes_total{device="dm-1"} ${writtenBytes}
-`;
+  const subsystem = 'subsystem="nvme-subsys0"';
+  const known = live !== undefined;
+  const series = {
+    [`node_dmmultipath_device_paths_active${multipath}`]: active,
+    [`node_dmmultipath_device_paths_failed${multipath}`]: failed,
+    [`node_nvmesubsystem_namespace_info{device="nvme1n1",${subsystem}}`]: known ? 1 : undefined,
+    [`node_nvmesubsystem_paths{${subsystem}}`]: known ? 2 : undefined,
+    [`node_nvmesubsystem_paths_live{${subsystem}}`]: live,
+    'node_disk_written_bytes_total{device="dm-1"}': writtenBytes,
+  };
+  return Object.entries(series)
+    .flatMap(([key, value]) => (value === undefined ? [] : [`${key} ${value}\n`]))
+    .join("");
 }
 
+/** The label of a target, as docs/csi.md has it. */
+const ON_NODE = ", labels: { node: node-a }";
 const inNode = { node: "node-a", driver: DRIVER };
 const ON_MULTIPATH = {
   ...inNode,
@@ -97,9 +100,9 @@ describeWith([PROMETHEUS], "the alerts", () => {
       await using service = await serve(FROM_SOURCES, ...makeNode(directory));
       const target = (address: string, more = "") => `static_configs: [{ targets: ["${address}"]${more} }]`;
       await using prometheus = await startPrometheus(
-        `honor_labels: true\n${target(new URL(service.origin).host)}`,
+        `honor_labels: true\n${target(new URL(service.origin).host, ON_NODE)}`,
         {
-          jobs: { "node-exporter": target(nodeExporter.url.host, ", labels: { node: node-a }") },
+          jobs: { "node-exporter": target(nodeExporter.url.host, ON_NODE) },
           rules: hastyCsiRules(),
         },
       );
@@ -129,12 +132,27 @@ describeWith([PROMETHEUS], "the alerts", () => {
       state({});
       await expectFiring(prometheus);
 
+      // The kernel gives the namespace up, and the alert about its paths with it: the volume is still not forgotten.
+      state({ live: 0 });
+      await expectFiring(prometheus, firingAlert("CSIVolumeNVMeSubsystemLost", "critical", ON_FABRICS));
+      const [known, away] = [join(directory, "sys/dev/block/259:3"), join(directory, "removed")];
+      renameSync(known, away);
+      state({ live: undefined });
+      await expectFiring(prometheus, firingAlert("CSIVolumeDeviceGone", "critical", { node: "node-a" }));
+      renameSync(away, known);
+      state({});
+      await expectFiring(prometheus);
+
+      // Whether the paths are whole cannot be told while their exporter bears another name, or says nothing.
+      state({ active: undefined, failed: undefined });
+      await expectFiring(prometheus, firingAlert("CSIVolumeMultipathUnknown", "warning", { node: "node-a" }));
+
       // What cannot be told any more must not look well: the volumes are gone, and so their alerts.
       state({ active: 1, failed: 1 });
       await expectFiring(prometheus, firingAlert("CSIVolumeMultipathDegraded", "warning", ON_MULTIPATH));
       const pods = join(directory, "kubelet/pods");
       renameSync(pods, `${pods}-away`);
-      const down = { operator_health_impact: "warning" };
+      const down = { node: "node-a", operator_health_impact: "warning" };
       await prometheus.until('plumbline_collector_success{collector="csi"}', 0);
       await expectFiring(prometheus, firingAlert("CSIVolumeDeviceExporterDown", "warning", down));
       renameSync(`${pods}-away`, pods);
