@@ -43,6 +43,12 @@ nsenter -t 1 -m -r /bin/busybox unshare -m -p -f /bin/busybox sh -c 'cd /new && 
 until [ -S /run/systemd/private ]; do sleep 0.2; done
 systemd=$(pgrep -x systemd | head -n 1)
 run() { nsenter -t "$systemd" -m -p -r -w timeout 40 "$@"; }
+# As systemd makes it on a host; in the container that it takes this guest for it does not.
+run mount --make-rshared /
+csi=/var/lib/kubelet/plugins/kubernetes.io/csi/volumeDevices
+mkdir -p -m 750 /var/lib/kubelet/pods "$csi/pv-1/data" "$csi/publish/pv-1"
+touch "$csi/publish/pv-1/uid-1"
+printf 'NODE_NAME=worker-1\\n' >/etc/default/plumbline
 set +e
 
 run systemctl start plumbline.service; echo "start $?" >/share/results
@@ -50,6 +56,8 @@ run systemctl show plumbline.service -p ActiveState,NotifyAccess,StatusText,User
 pid=$(run systemctl show plumbline.service -p MainPID --value)
 run grep -E '^(Uid|CapEff|CapBnd|NoNewPrivs|Seccomp):' "/proc/$pid/status" >/share/status-of-process
 run curl -sS http://127.0.0.1:9847/metrics >/share/served.prom
+printf '{"driverName":"disk.example.org","volumeHandle":"vol-1","specVolID":"pv-1"}' >"$csi/pv-1/data/vol_data.json"
+run mount --bind /dev/nvme0n1 "$csi/publish/pv-1/uid-1"
 run systemctl reload plumbline.service; echo "reload $?" >>/share/results
 sleep 2
 run curl -sS http://127.0.0.1:9847/metrics >/share/reloaded.prom
@@ -116,6 +124,15 @@ describeUnless(reason, "the units under systemd in a guest with NVMe controllers
     const accessible = families.find(({ name }) => name === "nvme_device_accessible")?.samples ?? [];
     expect(accessible.map(({ value }) => value)).toEqual(["1", "1", "1", "1"]);
     expect(told(file)).toContain(`serial="${QEMU.plain.serial}"`);
+  });
+
+  test("a volume that is mounted on the host meanwhile is seen by the service, whose mounts are its own", () => {
+    const volume = 'node="worker-1",driver="disk.example.org",volume_handle="vol-1",persistentvolume="pv-1"';
+    expect(told("served.prom")).toContain('plumbline_collector_success{collector="csi"} 1');
+    expect(told("served.prom")).not.toContain("csi_volume_node_device_info{");
+    for (const file of ["reloaded.prom", "textfile.prom"]) {
+      expect(told(file)).toContain(`csi_volume_node_device_info{${volume},device="nvme0n1"} 1`);
+    }
   });
 
   test("a reload is told to have succeeded", () => {
