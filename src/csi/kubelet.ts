@@ -251,6 +251,7 @@ const WORDS = new Map([
   ["EPERM", "operation not permitted"],
   ["ENOTDIR", "not a directory"],
   ["ELOOP", "it is a symbolic link"],
+  ["EREMOTE", "what is mounted there may never answer"],
 ]);
 
 const typeOf = (

@@ -31,7 +31,7 @@ export interface DirectoryEntry {
   readonly type: "directory" | "file" | "symlink" | "other";
 }
 
-/** `code` is ELOOP for a symlink, ENOTDIR for any other file. */
+/** `code` is ELOOP for a symlink, ENOTDIR for any other file, EREMOTE where a file system is mounted that may not answer. */
 export type Listing =
   | { readonly kind: "listed"; readonly entries: readonly DirectoryEntry[] }
   | { readonly kind: "failed"; readonly code: string };
@@ -93,6 +93,7 @@ export class WatchedFiles {
   list(directory: string): Listing {
     const known = this.#places.get(directory)?.listing;
     if (known !== undefined) return known;
+    if (this.#isRemote(directory)) return this.#keepAway(directory);
     const before = lstat(directory);
     // First the watch, then the reading: a change between the two is told of at the next refresh.
     const watch = isDirectory(before) ? this.#watch(directory, before) : 0;
@@ -110,6 +111,7 @@ export class WatchedFiles {
   read(path: string, maxBytes: number): FileContent {
     const known = this.#places.get(path)?.file;
     if (known?.maxBytes === maxBytes) return known.content;
+    if (this.#isRemote(path)) return this.#keepAway(path);
     const { content, before } = readFile(path, maxBytes);
     const place = this.#isLasting(path, content, before)
       ? this.#remember(path, signatureOf(before))
@@ -158,6 +160,18 @@ export class WatchedFiles {
     if (typeof opened === "string")
       this.#warn(opened, "cannot watch directories: they are read again at each scrape");
     else this.#inotify = opened;
+  }
+
+  /** Whoever looks at what is mounted there may wait for ever; the file system that holds everything answered before. */
+  #isRemote(path: string): boolean {
+    const mount = this.#mounts.below.get(path);
+    return mount !== undefined && mount !== this.#mounts.holder && REMOTE.test(mount.fstype);
+  }
+
+  /** Remembered until the mount table says that it is another mount. */
+  #keepAway(path: string): typeof AWAY {
+    this.#place(path).listing = AWAY;
+    return AWAY;
   }
 
   /** 0 where no watch would tell of all changes. */
@@ -328,6 +342,10 @@ const isEmpty = ({ children, watch, listing, file }: Place): boolean =>
 const parentOf = (path: string): string => path.slice(0, path.lastIndexOf("/")) || "/";
 
 const ENTRY_CHANGES = IN.CREATE | IN.DELETE | IN.MOVED_FROM | IN.MOVED_TO;
+
+/** File systems that another machine or process answers for, which may be gone. */
+const REMOTE = /^(?:nfs4?|cifs|smb3|ceph|glusterfs|lustre|9p|wekafs|fuse(?:\..*)?)$/;
+const AWAY = { kind: "failed", code: "EREMOTE" } as const;
 
 /** Failures that `signatureOf` tells. */
 const IN_SIGNATURE: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ELOOP"]);

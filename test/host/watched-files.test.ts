@@ -16,6 +16,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Mount, MountsBelow } from "../../src/host/mountinfo.ts";
 import { type FileContent, type Listing, WatchedFiles } from "../../src/host/watched-files.ts";
 import { describeUnless } from "../support/debian.ts";
 import { denoPath } from "../support/deno.ts";
@@ -46,6 +47,34 @@ const text = (...path: string[]): string => {
   return content.kind === "read" ? new TextDecoder().decode(content.bytes) : content.kind;
 };
 const run = (...command: string[]): void => expect(Bun.spawnSync(command).exitCode).toBe(0);
+
+describe("what another machine or process has mounted below", () => {
+  const below = (...mounts: readonly [path: string, fstype: string][]): MountsBelow => {
+    const all = mounts.map(([path, fstype]): [string, Mount] => {
+      const mountPoint = at(path);
+      return [mountPoint, { device: "0:99", root: "/", mountPoint, fstype, source: "elsewhere" }];
+    });
+    return { holder: all.find(([point]) => point === at(""))?.[1], below: new Map(all) };
+  };
+
+  test.each(["nfs4", "fuse.sshfs", "ceph"])("is not looked at, for it may never answer: %s", (fstype) => {
+    mkdirSync(at("directory"));
+    writeFileSync(at("file"), "text");
+    files.refresh(below(["directory", fstype], ["file", fstype]));
+    expect([names("directory"), text("file")]).toEqual(["EREMOTE", "failed"]);
+    const generation = files.refresh();
+    expect([names("directory"), text("file")]).toEqual(["EREMOTE", "failed"]);
+    expect(files.refresh()).toBe(generation);
+    expect(files.refresh(below())).toBeGreaterThan(generation);
+    expect([names("directory"), text("file")]).toEqual([[], "text"]);
+  });
+
+  test("is read where it is a disk's, or holds all that is read", () => {
+    mkdirSync(at("disk"));
+    files.refresh(below(["disk", "ext4"], ["", "fuse.portal"]));
+    expect([names("disk"), names()]).toEqual([[], ["disk"]]);
+  });
+});
 
 describe("a directory", () => {
   test("is listed by name, each entry with its type", () => {
