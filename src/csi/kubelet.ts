@@ -193,7 +193,8 @@ class Walk implements KubeletWalk {
     if (directory === undefined) return undefined;
     const listing = this.#files.list(directory);
     if (listing.kind === "listed") return listing.entries;
-    if (!GONE.has(listing.code)) this.#skip(directory, "unreadable");
+    // A name that is no UTF-8 cannot be opened, which looks like one that is gone.
+    if (!GONE.has(listing.code) || directory.includes("\uFFFD")) this.#skip(directory, "unreadable");
     return undefined;
   }
 

@@ -547,6 +547,15 @@ describe("a path that is not what the kubelet makes", () => {
     expect(handles(walked)).toEqual(HEALTHY);
   });
 
+  test("a volume whose directory has a name that is no UTF-8 cannot be read, and is counted", async () => {
+    buildHealthy();
+    const parent = Buffer.from(`${dirname(publishedDirectory(root, "uid-healthy", "pv-healthy"))}/pv-`);
+    mkdirSync(Buffer.concat([parent, Buffer.of(0xff)]));
+    const found = await walk();
+    expect(handles(found)).toEqual(HEALTHY);
+    expect(found.skipped).toEqual([{ path: `${parent}\uFFFD`, reason: "unreadable" }]);
+  });
+
   test("names with newlines are names like others", async () => {
     buildKubelet(root, [
       { driver: "dri\nver", handle: "han\ndle", pv: "p\nv", pods: ["u\nid"], staged: true },
