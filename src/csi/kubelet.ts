@@ -43,6 +43,8 @@ const CSI = "kubernetes.io~csi";
 const FILE = "vol_data.json";
 /** Beside the drivers' directories; raw block volumes are staged in there. */
 const BLOCK = "volumeDevices";
+/** Beside the volumes' directories; their devices are bound there. */
+const BINDS: ReadonlySet<string> = new Set(["publish", "staging"]);
 
 /** Steps are short: they read one file or directory. Whatever went away since it was listed has never been there. */
 class Walk implements KubeletWalk {
@@ -98,9 +100,10 @@ class Walk implements KubeletWalk {
   }
 
   *#block(parent: string): Generator<void, void> {
-    const specs = this.#directories(parent, this.#list(parent)).filter(
-      (name) => name !== "publish" && name !== "staging",
-    );
+    const names = this.#directories(parent, this.#list(parent));
+    const specs = names.filter((name) => !BINDS.has(name));
+    // Only to be told when a directory in there is renamed, and with it the mounts: the mount table does not tell of that.
+    for (const name of names) if (BINDS.has(name)) this.#list(`${parent}/${name}`);
     yield* this.#each(parent, specs, (spec) => this.#blockVolume(parent, spec));
   }
 

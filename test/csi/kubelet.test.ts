@@ -547,6 +547,20 @@ describe("a path that is not what the kubelet makes", () => {
     expect(handles(walked)).toEqual(HEALTHY);
   });
 
+  test.each(["publish", "staging"])("what is renamed in %s, mounts and all, is a change", async (name) => {
+    buildHealthy();
+    const files = new WatchedFiles();
+    try {
+      await walkKubelet(files, root, PATIENT);
+      const generation = files.refresh();
+      const parent = join(volumeDevices(root), name);
+      renameSync(join(parent, "pv-healthy-block"), join(parent, "pv-other"));
+      expect(files.refresh()).toBeGreaterThan(generation);
+    } finally {
+      files.close();
+    }
+  });
+
   test("a volume whose directory has a name that is no UTF-8 cannot be read, and is counted", async () => {
     buildHealthy();
     const parent = Buffer.from(`${dirname(publishedDirectory(root, "uid-healthy", "pv-healthy"))}/pv-`);
