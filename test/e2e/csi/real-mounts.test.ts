@@ -219,4 +219,46 @@ describeUnless(lackingForMounts(), "CSI volumes on real mounts", () => {
     },
     PATIENCE_MS,
   );
+
+  test.each(FORMS)(
+    "%s, the scrape after `btrfs replace`, of which no mount tells, names the new disk",
+    async (form, command) => {
+      await using service = await start(command);
+      const images = ["replaced", "replacing"].map((role) => `${role}-${form}`.replaceAll(/\W/g, "-"));
+      const [before = "", after = ""] = images.map((image) => node.disk(image));
+      node.mounts.format(before, "btrfs");
+      const volume: Volume = { name: "pv-replaced", handle: "handle-of-pv-replaced" };
+      const mountPoint = node.publish(POD_A, volume);
+      node.mounts.mount(before, mountPoint);
+      const scraped = async () =>
+        [...(await service.scrape()).keys()].filter((key) => key.includes(volume.name));
+      const on = (device: string) => series(volume, device.slice("/dev/".length));
+      expect((await scraped()).sort()).toEqual(on(before).sort());
+      node.mounts.run("btrfs", "replace", "start", "-B", "-f", before, after, mountPoint);
+      expect((await scraped()).sort()).toEqual(on(after).sort());
+      node.mounts.unmount(mountPoint);
+      node.unpublish(POD_A, volume);
+    },
+    PATIENCE_MS,
+  );
+
+  test.each(FORMS)(
+    "%s, what never answers over a directory of the kubelet's is one volume unread, and nothing waits for it",
+    async (_, command) => {
+      const pod = node.mounts.makeDirectory(join(node.root, "pods/0c0c0c0c-0000-4000-8000-00000000000c"));
+      await using service = await start(command);
+      await service.scrape();
+      const hung = await node.mounts.mountSilent(pod);
+      try {
+        const expected = truth(node);
+        expected.set('csi_volume_device_exporter_volumes_skipped{reason="unreadable"}', 1);
+        expect(sorted(await service.scrape())).toEqual(sorted(expected));
+      } finally {
+        await hung.end();
+        node.mounts.unmount(pod);
+      }
+      expect(sorted(await service.scrape())).toEqual(sorted(truth(node)));
+    },
+    PATIENCE_MS,
+  );
 });
