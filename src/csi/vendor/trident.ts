@@ -2,6 +2,7 @@
  * NetApp Trident's tracking files, `/var/lib/trident/tracking/<volume handle>.json`: one flat object for each volume
  * that its node plugin staged. They may hold CHAP secrets, of which nothing is kept.
  */
+import { join } from "node:path";
 import * as v from "valibot";
 import type { Files } from "../kubelet.ts";
 import type { VolumeEntry } from "../model.ts";
@@ -11,7 +12,7 @@ export const TRIDENT_DRIVER = "csi.trident.netapp.io";
 
 /** `volumes`: those of which nothing else told the device; other drivers' are passed over. */
 export function readTrident(files: Files, rootfs: string, volumes: readonly VolumeEntry[]): VendorAnswers {
-  const directory = `${rootfs === "/" ? "" : rootfs}/var/lib/trident/tracking`;
+  const directory = join(rootfs, "var/lib/trident/tracking");
   const handles = volumes.flatMap(({ driver, handle }) => (driver === TRIDENT_DRIVER ? [handle] : []));
   return collectAnswers(
     [...new Set(handles)].filter(isWritten).map((handle) => {
