@@ -7,8 +7,12 @@ export function reasonOf(error: unknown): string {
   return words ?? error.message;
 }
 
-/** `ENOENT`, `EACCES` …; undefined for an error that is none of the operating system. */
+/**
+ * `ENOENT`, `EACCES` …; undefined for an error that is none of the operating system. EACCES also where Deno refuses by
+ * itself, for lack of --allow-read or another permission.
+ */
 export function codeOf(error: unknown): string | undefined {
+  if (error instanceof Error && error.name === "NotCapable") return "EACCES";
   if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
   return typeof error.code === "string" ? error.code : undefined;
 }

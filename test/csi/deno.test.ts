@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { ROOT } from "../../.ci/build.ts";
+import { RIGHTS_REMEDY } from "../../src/csi/findings.ts";
 import { CsiNode } from "../support/csi-node.ts";
 import { describeUnless } from "../support/debian.ts";
 import { denoPath } from "../support/deno.ts";
@@ -35,9 +36,9 @@ describeUnless(deno === undefined ? LACKING : undefined, "under Deno", () => {
     ...[...permissions, join(ROOT, "src/main.ts")],
   ];
   /** What `check` says of the collector. */
-  function checked(program: readonly string[], node: CsiNode): unknown {
+  function checked(program: readonly string[], node: CsiNode, ...flags: string[]): unknown {
     const words = [
-      ...["check", "--output=json", "--collector.disable-defaults", "--collector.csi", "--node-name=a"],
+      ...["check", "--output=json", "--collector.disable-defaults", "--collector.csi", ...flags],
       ...[`--path.kubelet=${node.kubelet}`, `--path.procfs=${node.procfs}`, `--path.sysfs=${node.sysfs}`],
     ];
     const report: { collectors: { name: string; findings: unknown }[] } = JSON.parse(
@@ -53,11 +54,27 @@ describeUnless(deno === undefined ? LACKING : undefined, "under Deno", () => {
     "volumes are found as under Bun %s the permission to call libc",
     (_, permissions) => {
       using node = new CsiNode({ volumes: VOLUMES, devices: DEVICES });
-      const findings = checked(underDeno(...permissions), node);
-      expect(findings).toEqual(checked(FROM_SOURCES, node));
+      const findings = checked(underDeno(...permissions), node, "--node-name=a");
+      expect(findings).toEqual(checked(FROM_SOURCES, node, "--node-name=a"));
       expect(findings).toMatchObject([
         { subject: "driver.example", message: "2 volumes on 2 devices" },
         { subject: "no_mount" },
+      ]);
+    },
+    PATIENCE_MS,
+  );
+
+  test(
+    "a kubelet's directory that Deno does not let it read is an error that says what is lacking",
+    () => {
+      using node = new CsiNode({ volumes: VOLUMES, devices: DEVICES });
+      expect(checked(underDeno(`--deny-read=${node.kubelet}`), node)).toMatchObject([
+        {
+          level: "error",
+          subject: node.kubelet,
+          message: expect.stringContaining("Requires read access"),
+          remedy: RIGHTS_REMEDY,
+        },
       ]);
     },
     PATIENCE_MS,
