@@ -25,7 +25,7 @@ export function findingsOf(
   { discovery, vendors }: Found,
   { kubelet, node, nodeIsHostName }: Place,
 ): Finding[] {
-  const found: Finding[] = [...drivers(discovery), ...skips(discovery, kubelet)];
+  const found: Finding[] = [...drivers(discovery), ...skips(discovery)];
   if (found.length === 0) {
     found.push({ level: "ok", subject: kubelet, message: "can be read; this node has no CSI volume now" });
   }
@@ -73,7 +73,7 @@ function drivers({ volumes }: Discovery): Finding[] {
   });
 }
 
-function skips(discovery: Discovery, kubelet: string): Finding[] {
+function skips(discovery: Discovery): Finding[] {
   const { skipped, skippedPaths } = discovery;
   return SKIP_REASONS.filter((reason) => skipped[reason] > 0).map((reason) => {
     const { level, message, remedy } =
@@ -84,15 +84,19 @@ function skips(discovery: Discovery, kubelet: string): Finding[] {
             remedy: PROPAGATION_REMEDY,
           }
         : ABOUT[reason];
-    const path = skippedPaths.find((skip) => skip.reason === reason)?.path ?? kubelet;
+    const paths = skippedPaths.flatMap((skip) => (skip.reason === reason ? [skip.path] : []));
+    const more = paths.length > MOST_PATHS ? `, and ${paths.length - MOST_PATHS} more` : "";
     return {
       level,
       subject: reason,
-      message: `${counted(skipped[reason], "volume")}: ${message}; the first is ${path}`,
+      message: `${counted(skipped[reason], "volume")}: ${message}: ${paths.slice(0, MOST_PATHS).join(", ")}${more}`,
       ...(remedy !== undefined && { remedy }),
     };
   });
 }
+
+/** As many are named, for whoever looks for the volumes that an alert counts. */
+const MOST_PATHS = 10;
 
 interface About {
   readonly level: Finding["level"];

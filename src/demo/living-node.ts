@@ -39,7 +39,8 @@ export interface Moment {
 }
 
 const PATH_FAILS = { everySeconds: 120, forSeconds: 40, afterSeconds: 30 };
-const CONTROLLER_LOST = { everySeconds: 180, forSeconds: 45, afterSeconds: 60 };
+/** For longer than the alert about it waits (deploy/prometheus/csi.rules.yml). */
+const CONTROLLER_LOST = { everySeconds: 720, forSeconds: 420, afterSeconds: 60 };
 const JOB_RUNS = { everySeconds: 60, forSeconds: 37, afterSeconds: 15 };
 const JOB_MOUNTED = { everySeconds: 60, forSeconds: 33, afterSeconds: 17 };
 

@@ -22,7 +22,7 @@ export const LIVING_HOST_SHOWS: readonly (readonly [device: string, what: string
   ["nvme6", "drive that runs into its warning temperature every 90 s and throttles itself"],
   [
     "nvme7, nvme8",
-    "one NVMe over TCP namespace by two paths; the second is lost for 45 s in every three minutes",
+    "one NVMe over TCP namespace by two paths; the second is lost for 7 minutes in every 12, so that its alert fires",
   ],
   ["nvme9", "virtual drive whose SMART page is empty"],
   ["nvme10", "drive that the kernel is resetting"],

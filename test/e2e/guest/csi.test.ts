@@ -217,7 +217,7 @@ describeUnless(reason, "the binary in a guest with CSI volumes on stacks of bloc
         .filter(({ pv }) => pvs.includes(pv))
         .map((volume) => firingAlert(name, severity, { ...labelsOf(volume), ...more }));
 
-    test("name the volumes that a dying path and the last one take down", async () => {
+    test("name the volumes that a dying path and the last one take down, and where a device is gone", async () => {
       let stage: Stage = "moved";
       const server = Bun.serve({
         hostname: "127.0.0.1",
@@ -233,7 +233,7 @@ describeUnless(reason, "the binary in a guest with CSI volumes on stacks of bloc
         `metrics_path: ${path}\nhonor_labels: true\n` +
         `static_configs: [{ targets: ["${server.url.host}"], labels: {${labels}} }]`;
       try {
-        await using prometheus = await startPrometheus(job("/plumbline", ""), {
+        await using prometheus = await startPrometheus(job("/plumbline", "node: guest"), {
           jobs: { "node-exporter": job("/node-exporter", "node: guest") },
           rules: hastyCsiRules(),
         });
@@ -260,6 +260,13 @@ describeUnless(reason, "the binary in a guest with CSI volumes on stacks of bloc
         await expectFiring(prometheus, ...alerts("Degraded", "warning"));
         stage = "lost";
         await expectFiring(prometheus, ...alerts("Lost", "critical"));
+        // The kernel has given the controllers up, and the device that stood above them with them.
+        stage = "gone";
+        await expectFiring(
+          prometheus,
+          ...alerts("Lost", "critical").filter((alert) => alert.includes("Multipath")),
+          firingAlert("CSIVolumeDeviceGone", "critical", { node: "guest" }),
+        );
       } finally {
         await server.stop(true);
       }
