@@ -37,7 +37,7 @@ const ABOUT_OURS = DOCUMENTS.filter((name) => !name.startsWith("docs/runbooks/")
 test.each(ABOUT_OURS)("%s names no metric that is not exported", (document) => {
   const named = found(
     document,
-    /(?<![\w/.-])((?:nvme|ebs|ec2_instance_store|plumbline)_[a-z0-9_]*[a-z0-9])(?![\w*…])/g,
+    /(?<![\w/.-])((?:nvme|ebs|ec2_instance_store|csi_volume|plumbline)_[a-z0-9_]*[a-z0-9])(?![\w*…])/g,
   );
   expect(named.filter((name) => !METRICS.has(name) && !OF_OTHERS.has(name))).toEqual([]);
 });
@@ -54,7 +54,19 @@ const FLAGS_OF_OTHERS = new Set([
   "collector.nvmesubsystem",
   "collector.diskstats.device-exclude",
   // kubectl, journalctl, aws
-  ...["image", "profile", "force", "grace-period", "tail", "since", "volume-id", "iops", "throughput"],
+  ...[
+    "field-selector",
+    "all-containers",
+    "image",
+    "profile",
+    "force",
+    "grace-period",
+    "tail",
+    "since",
+    "volume-id",
+    "iops",
+    "throughput",
+  ],
 ]);
 
 test.each(DOCUMENTS)("%s names no flag that does not exist", (document) => {

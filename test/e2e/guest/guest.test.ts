@@ -254,7 +254,7 @@ describeUnless(reason, "the binary in a guest with NVMe controllers", () => {
   test("check tells what works and what does not", () => {
     expect(report.check.status).toBe(1);
     const { collectors } = JSON.parse(report.check.stdout);
-    expect(collectors).toHaveLength(3);
+    expect(collectors).toHaveLength(4);
     const text = JSON.stringify(collectors);
     expect(text).toContain(`${name(QEMU.plain.serial)} (QEMU NVMe Ctrl, serial ${QEMU.plain.serial})`);
     expect(text).toContain("0x12345678");
