@@ -12,19 +12,22 @@ interface Import {
 
 /** For each folder of src/ the folders that it may import from, beside itself. */
 const BASE = ["host", "config", "metrics", "runtime", "log"];
+/** Sources that ask a service over HTTP. */
+const REST_BASE = ["rest", ...BASE];
 const SOURCES = ["nvme", "csi", "mayastor", "pve"];
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "main.ts": ["commands"],
   commands: ["web", "textfile", "kubernetes", "demo", "scrape", ...SOURCES, ...BASE, "version.ts"],
   web: ["scrape", ...BASE, "version.ts"],
   textfile: ["scrape", ...BASE],
-  kubernetes: ["scrape", ...BASE],
+  kubernetes: ["scrape", ...REST_BASE],
   demo: ["scrape", ...SOURCES, ...BASE],
   scrape: [...SOURCES, ...BASE],
   nvme: BASE,
   csi: BASE,
-  mayastor: BASE,
-  pve: BASE,
+  mayastor: REST_BASE,
+  pve: REST_BASE,
+  rest: BASE,
   host: BASE,
   config: BASE,
   metrics: BASE,
