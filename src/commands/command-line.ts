@@ -69,6 +69,7 @@ const SERVE = [
   "Paths",
   "Amazon EBS",
   "CSI volumes",
+  "Mayastor",
   "Log",
 ];
 const TEXTFILE = [
@@ -80,6 +81,7 @@ const TEXTFILE = [
   "Paths",
   "Amazon EBS",
   "CSI volumes",
+  "Mayastor",
   "Log",
 ];
 const CHECK = [...SERVE, "Textfile", "State"];

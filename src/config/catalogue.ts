@@ -1,6 +1,6 @@
 /** The settings one by one, as flags, variables, help and reference need them: all of it read from the schema. */
 import * as v from "valibot";
-import { type About, CONFIG_FILE, configSchema } from "./schema.ts";
+import { type About, CONFIG_FILE, configSchema, type FurtherVariable } from "./schema.ts";
 
 export interface Setting {
   /** Where it stands in the file; empty for `config.file`, which cannot stand there. */
@@ -12,7 +12,7 @@ export interface Setting {
   /** Without dashes. */
   readonly flag: string;
   /** In the order in which they are honoured; the first is `PLUMBLINE_…`. */
-  readonly variables: readonly { readonly name: string; readonly take?: (text: string) => string }[];
+  readonly variables: readonly FurtherVariable[];
   readonly about: About;
   /** A switch takes no value on the command line, a list may be repeated. */
   readonly kind: "switch" | "number" | "list" | "text";

@@ -1,12 +1,13 @@
 /** Brings flags, environment, file and defaults together into the settings that the program runs with. */
 import { hostname } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { dirname, isAbsolute, join, resolve } from "node:path";
 import * as v from "valibot";
 import { type Catalogue, catalogue, type Setting } from "./catalogue.ts";
 import { ConfigError, type Problem } from "./error.ts";
 import { type ConfigFile, readConfigFile } from "./file.ts";
 import { nearest } from "./nearest.ts";
 import type { Config } from "./schema.ts";
+import { credentialPath } from "./secret.ts";
 import type { Settings } from "./settings.ts";
 import { fileProblems, mustBe, wrongPart } from "./validate.ts";
 
@@ -76,7 +77,7 @@ function checkedFile(path: string, known: Catalogue): LoadedFile {
   return { ...file, directory: dirname(path) };
 }
 
-/** Flag, environment, file: the first that says something. */
+/** Flag, environment, file, and variables that stand back behind the file: the first that says something. */
 function find(
   setting: Setting,
   flags: FlagValues,
@@ -87,19 +88,49 @@ function find(
   if (flag !== undefined) {
     const name = flag === false ? `--no-${setting.flag}` : `--${setting.flag}`;
     const raw = typeof flag === "string" ? fromText(setting, flag) : flag;
-    return checked(setting, { raw, from: "flag", detail: name });
+    return checked(setting, { raw: located(setting, raw, environment), from: "flag", detail: name });
   }
-  for (const { name, take } of setting.variables) {
+  const [before, after] = [false, true].map((isAfterFile) =>
+    setting.variables.filter(({ afterFile = false }) => afterFile === isAfterFile),
+  );
+  return (
+    fromVariables(setting, before, environment) ??
+    fromFile(setting, file, environment) ??
+    fromVariables(setting, after, environment)
+  );
+}
+
+function fromVariables(
+  setting: Setting,
+  variables: Setting["variables"] = [],
+  environment: Environment,
+): Found | undefined {
+  for (const { name, take } of variables) {
     const text = environment[name];
     if (text === undefined || text === "") continue;
-    const raw = fromText(setting, take === undefined ? text : take(text));
+    const raw = located(setting, fromText(setting, take === undefined ? text : take(text)), environment);
     return checked(setting, { raw, from: "environment", detail: name });
   }
+  return undefined;
+}
+
+function fromFile(
+  setting: Setting,
+  file: LoadedFile | undefined,
+  environment: Environment,
+): Found | undefined {
   const raw = at(file?.value, setting.path);
   if (file === undefined || raw === undefined) return undefined;
   const place = file.place(setting.path);
-  const whole = setting.about.besideFile && typeof raw === "string" ? resolve(file.directory, raw) : raw;
-  return { raw: whole, from: "file", detail: `${place.file}:${place.line}:${place.column}` };
+  const detail = `${place.file}:${place.line}:${place.column}`;
+  return { raw: located(setting, raw, environment, file.directory), from: "file", detail };
+}
+
+/** A path that is found wherever the program was started. */
+function located({ about }: Setting, raw: unknown, environment: Environment, directory?: string): unknown {
+  if (typeof raw !== "string" || isAbsolute(raw)) return raw;
+  const credential = about.isCredential ? credentialPath(raw, environment) : undefined;
+  return credential ?? (about.besideFile && directory !== undefined ? resolve(directory, raw) : raw);
 }
 
 /** Text of a flag or variable as the value that would stand in the file; text that does not fit is left as it is. */
@@ -177,9 +208,37 @@ function settingsOf(config: Config, configFile: string | undefined): Settings {
     clusterId: config.cluster_id,
     ebs: { device: config.ebs.device },
     csi: { vendorFiles: [...new Set(config.csi.vendor_files)] },
+    mayastor: mayastorSettings(config.mayastor),
     textfile: { directory: textfile.directory, name: textfile.name, strict: textfile.strict },
     state: config.state,
     log: config.log,
+  };
+}
+
+function mayastorSettings(mayastor: Config["mayastor"]): Settings["mayastor"] {
+  const { endpoint, token_file: tokenFile, cert_file: certFile, key_file: keyFile } = mayastor;
+  const allowPlaintextToken = mayastor.allow_plaintext_token;
+  if (tokenFile !== undefined && endpoint?.startsWith("http:") && !allowPlaintextToken)
+    throw new ConfigError({
+      text: "mayastor.token_file would be shown to everybody on the way, as mayastor.endpoint is http; use https, or set mayastor.allow_plaintext_token to true",
+    });
+  if ((certFile === undefined) !== (keyFile === undefined))
+    throw new ConfigError({
+      text: "mayastor.cert_file and mayastor.key_file belong together; set both or neither",
+    });
+  return {
+    endpoint,
+    timeoutMs: mayastor.timeout,
+    nodeName: mayastor.node_name,
+    tokenFile,
+    allowPlaintextToken,
+    caFile: mayastor.ca_file,
+    certFile,
+    keyFile,
+    insecureSkipVerify: mayastor.insecure_skip_verify,
+    resources: [...new Set(mayastor.resources)],
+    officialPoolNames: mayastor.official_pool_names,
+    ignoreNodes: mayastor.ignore_nodes ?? [],
   };
 }
 

@@ -3,8 +3,10 @@
  * and their messages, `docs/configuration.md` and `docs/plumbline.schema.json`.
  */
 import * as v from "valibot";
-import { DURATION, durationMs } from "./duration.ts";
+import { DURATION, durationMs, humantimeMs } from "./duration.ts";
+import { linearPattern } from "./linear-pattern.ts";
 import { parseListenAddress } from "./listen-address.ts";
+import { restEndpoint } from "./rest-endpoint.ts";
 
 /** What a setting is called outside the file, and what a person is told about it. */
 export interface About {
@@ -23,6 +25,8 @@ export interface About {
   readonly defaultText?: string;
   /** A path that, if relative and from the file, starts at the file's directory. */
   readonly besideFile?: boolean;
+  /** The path of a secret's file: a relative one may be the name of a credential of systemd. */
+  readonly isCredential?: boolean;
   /** Never shown. */
   readonly secret?: boolean;
 }
@@ -31,6 +35,8 @@ export interface FurtherVariable {
   readonly name: string;
   /** Takes the setting's value out of the variable's text. */
   readonly take?: (text: string) => string;
+  /** Honoured only where the file says nothing. */
+  readonly afterFile?: boolean;
 }
 
 export type Config = v.InferOutput<ReturnType<typeof configSchema>>;
@@ -201,6 +207,126 @@ export function configSchema(collectors: readonly string[]) {
       }),
       {},
     ),
+    mayastor: v.optional(
+      section("Mayastor", {
+        endpoint: v.optional(
+          setting(
+            v.pipe(
+              v.string(),
+              v.check((text) => restEndpoint(text, "v0") !== undefined),
+              v.transform((text) => restEndpoint(text, "v0") ?? ""),
+            ),
+            {
+              description:
+                "Address of Mayastor's REST service, such as https://mayastor-api-rest:8080; the collector mayastor needs it",
+              expected:
+                "an address such as https://mayastor-api-rest:8080: http or https, without user, password, query and fragment",
+              placeholder: "url",
+              environment: [{ name: "MAYASTOR_REST_ENDPOINT", afterFile: true }],
+            },
+          ),
+        ),
+        timeout: v.optional(
+          setting(humantime, {
+            description:
+              "Longest time that one request may take; a scrape that has to answer earlier allows less",
+            expected: 'a duration such as 10s, "1m 30s", 500ms or 10 (seconds), from 1ms to 1d',
+            placeholder: "duration",
+            environment: [{ name: "MAYASTOR_SCRAPE_TIMEOUT", afterFile: true }],
+          }),
+          "10s",
+        ),
+        node_name: v.optional(
+          setting(text, {
+            description:
+              "Id of the only node that is asked about, with its pools, replicas and volume targets",
+            expected: SOME_TEXT,
+            placeholder: "id",
+            defaultText: "the whole cluster",
+          }),
+        ),
+        token_file: v.optional(
+          setting(text, {
+            ...FILE,
+            description:
+              "The file with the token (JWT) that is shown to the REST service; read for every request",
+            isCredential: true,
+          }),
+        ),
+        allow_plaintext_token: v.optional(
+          setting(v.boolean(), {
+            description: "Show the token over http as well, where everybody on the way can read it",
+            expected: SWITCH,
+          }),
+          false,
+        ),
+        ca_file: v.optional(
+          setting(text, {
+            ...FILE,
+            description: "The certificates (PEM) of the authorities that may vouch for the REST service",
+            defaultText: "those that the runtime trusts",
+          }),
+        ),
+        cert_file: v.optional(
+          setting(text, {
+            ...FILE,
+            description: "plumbline's own certificate (PEM), where the REST service asks for one",
+          }),
+        ),
+        key_file: v.optional(
+          setting(text, {
+            ...FILE,
+            description: "The key (PEM) of mayastor.cert_file",
+            isCredential: true,
+          }),
+        ),
+        insecure_skip_verify: v.optional(
+          setting(v.boolean(), {
+            description: "Take whatever certificate the REST service shows, its dummy one as well",
+            expected: SWITCH,
+          }),
+          false,
+        ),
+        resources: v.optional(
+          setting(v.pipe(v.array(v.picklist(MAYASTOR_RESOURCES)), v.minLength(1)), {
+            description:
+              "What is asked for: nodes, pools, volumes, replicas; several as a list, by repeating the flag, or in the variable separated by commas",
+            expected: "a list of nodes, pools, volumes and replicas",
+            expectedItem: "nodes, pools, volumes or replicas",
+            placeholder: "resource",
+          }),
+          ["nodes"],
+        ),
+        official_pool_names: v.optional(
+          setting(v.boolean(), {
+            description:
+              "Give the metrics of pools under the names of the official exporter (diskpool_…) as well",
+            expected: SWITCH,
+          }),
+          true,
+        ),
+        ignore_nodes: v.optional(
+          setting(
+            v.array(
+              v.pipe(
+                text,
+                v.check((pattern) => linearPattern(pattern) !== undefined),
+              ),
+            ),
+            {
+              description:
+                "Patterns of the ids of nodes to leave out, each of which has to match the whole id; several as a list, by repeating the flag, or in the variable separated by commas",
+              expected: "a list of regular expressions",
+              expectedItem:
+                "a regular expression without look-around, references and word boundaries, and without repetitions of more than 1000 steps",
+              placeholder: "pattern",
+              defaultText: "none",
+            },
+          ),
+        ),
+      }),
+      {},
+    ),
     textfile: v.optional(
       section("Textfile", {
         directory: v.optional(
@@ -275,10 +401,12 @@ export const CONFIG_FILE = setting(v.pipe(v.string(), v.minLength(1)), {
   placeholder: "file",
 });
 
+const MAYASTOR_RESOURCES = ["nodes", "pools", "volumes", "replicas"] as const;
 const SWITCH = "true or false";
 const SOME_TEXT = "a text that is not empty";
 const POSITIVE_DURATION = "a duration such as 10s, 500ms, 1m30s or 10 (seconds), above 0 and at most 24h";
 const PATH = { expected: "the path of a directory", placeholder: "directory" } as const;
+const FILE = { expected: "the path of a file", placeholder: "file", besideFile: true } as const;
 const MAX_DURATION_MS = 24 * 3_600_000;
 
 /** NUL would end it for the kernel. */
@@ -295,6 +423,13 @@ function duration(minimumMs: number) {
     v.check((ms) => ms >= minimumMs && ms <= MAX_DURATION_MS),
   );
 }
+
+/** As Mayastor's own programs write durations, and as ours do. */
+const humantime = v.pipe(
+  v.union([v.string(), v.number()]),
+  v.transform((written) => humantimeMs(written) ?? durationMs(written) ?? Number.NaN),
+  v.check((ms) => ms >= 1 && ms <= MAX_DURATION_MS),
+);
 
 function collectorSwitch(name: string) {
   return v.optional(

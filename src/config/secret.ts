@@ -84,13 +84,17 @@ function expand(name: string, text: string, environment: Environment): string {
   );
 }
 
-/** systemd puts credentials into $CREDENTIALS_DIRECTORY; systemd.exec(5), LoadCredential=. */
 function secretPath(name: string, path: string, { environment, directory }: SecretSurroundings): string {
   const expanded = expand(name, path, environment);
   if (isAbsolute(expanded)) return expanded;
-  const credentials = environment["CREDENTIALS_DIRECTORY"];
-  const credential = credentials ? join(credentials, expanded) : undefined;
-  return credential !== undefined && existsSync(credential) ? credential : resolve(directory, expanded);
+  return credentialPath(expanded, environment) ?? resolve(directory, expanded);
+}
+
+/** Where systemd put the credential of this name, if it gave one; systemd.exec(5), LoadCredential=. */
+export function credentialPath(name: string, environment: Environment): string | undefined {
+  const directory = environment["CREDENTIALS_DIRECTORY"];
+  const path = directory ? join(directory, name) : undefined;
+  return path !== undefined && existsSync(path) ? path : undefined;
 }
 
 class SecretFile {

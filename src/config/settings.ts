@@ -40,6 +40,26 @@ export interface Settings {
     /** Each at most once. */
     readonly vendorFiles: readonly ("trident" | "hpe")[];
   };
+  readonly mayastor: {
+    /** `https://host:port/v0`, without a slash at its end; undefined: there is none to ask. */
+    readonly endpoint: string | undefined;
+    /** Longest time of one fetch, whatever the scrape allows. */
+    readonly timeoutMs: number;
+    /** The only node that is asked about; undefined: the whole cluster. */
+    readonly nodeName: string | undefined;
+    readonly tokenFile: string | undefined;
+    readonly allowPlaintextToken: boolean;
+    readonly caFile: string | undefined;
+    /** With `keyFile` or not at all. */
+    readonly certFile: string | undefined;
+    readonly keyFile: string | undefined;
+    readonly insecureSkipVerify: boolean;
+    /** Each at most once. */
+    readonly resources: readonly ("nodes" | "pools" | "volumes" | "replicas")[];
+    readonly officialPoolNames: boolean;
+    /** Patterns of whole node ids; each is one that `linearPattern` takes. */
+    readonly ignoreNodes: readonly string[];
+  };
   readonly textfile: {
     readonly directory: string | undefined;
     readonly name: string;

@@ -104,8 +104,12 @@ function shown(value: unknown): string {
   if (value === undefined) return "empty";
   if (Array.isArray(value)) return value.length === 0 ? "an empty list" : "a list";
   if (typeof value === "object" && value !== null) return "a mapping";
-  return oneLine(typeof value === "string" ? JSON.stringify(value) : String(value));
+  return oneLine(typeof value === "string" ? JSON.stringify(withoutCredentials(value)) : String(value));
 }
+
+/** An address that is refused for its password, or for a token in its query, is shown without them. */
+const withoutCredentials = (text: string): string =>
+  text.replace(/^(\w+:[/\\]*)?[^/\\?#]*@/, "$1<set>@").replace(/^(\w+:[/\\]+[^?#]*)[?#].*$/s, "$1?<set>");
 
 function oneLine(text: string): string {
   const printable = text.replace(/\p{Cc}/gu, "\ufffd");

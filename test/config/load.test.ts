@@ -6,6 +6,7 @@ import { stringify } from "yaml";
 import { catalogue, type Setting } from "../../src/config/catalogue.ts";
 import { ConfigError } from "../../src/config/error.ts";
 import { type Environment, type FlagValues, load } from "../../src/config/load.ts";
+import { MAYASTOR_DEFAULTS } from "../support/mayastor-settings.ts";
 
 const COLLECTORS = ["nvme", "ebs", "instance_store"];
 const SETTINGS = catalogue(COLLECTORS).settings.filter(({ path }) => path.length > 0);
@@ -124,6 +125,7 @@ describe("without anything set", () => {
       clusterId: undefined,
       ebs: { device: undefined },
       csi: { vendorFiles: [] },
+      mayastor: MAYASTOR_DEFAULTS,
       textfile: { directory: undefined, name: "plumbline.prom", strict: false },
       state: { directory: "/var/lib/plumbline" },
       log: { level: "info", format: "logfmt" },

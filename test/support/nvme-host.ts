@@ -11,6 +11,7 @@ import { BUILD_INFO } from "../../src/metrics/own-descriptors.ts";
 import { Samples } from "../../src/metrics/samples.ts";
 import { Scraper } from "../../src/scrape/scraper.ts";
 import { openCollectors, type Seams } from "../../src/scrape/sources.ts";
+import { MAYASTOR_DEFAULTS } from "./mayastor-settings.ts";
 
 export interface SimulatedHost extends BuiltHost {
   readonly directory: string;
@@ -117,6 +118,7 @@ export function settingsFor(host: SimulatedHost): Settings {
     clusterId: undefined,
     ebs: { device: undefined },
     csi: { vendorFiles: [] },
+    mayastor: MAYASTOR_DEFAULTS,
     textfile: { directory: undefined, name: "plumbline.prom", strict: false },
     state: { directory: host.stateDirectory },
     log: { level: "info", format: "logfmt" },

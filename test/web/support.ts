@@ -8,6 +8,7 @@ import { OwnMetrics } from "../../src/metrics/own.ts";
 import { Samples } from "../../src/metrics/samples.ts";
 import { Scraper } from "../../src/scrape/scraper.ts";
 import { type App, type AppParts, createApp } from "../../src/web/app.ts";
+import { MAYASTOR_DEFAULTS } from "../support/mayastor-settings.ts";
 
 export const BUILD = { version: "1.2.3", revision: "abcdef0", runtime: "bun", runtimeVersion: "9.9.9" };
 
@@ -33,6 +34,7 @@ export function settings(web: Partial<Settings["web"]> = {}): Settings {
     clusterId: undefined,
     ebs: { device: undefined },
     csi: { vendorFiles: [] },
+    mayastor: MAYASTOR_DEFAULTS,
     textfile: { directory: undefined, name: "plumbline.prom", strict: false },
     state: { directory: "/nonexistent" },
     log: { level: "info", format: "logfmt" },
