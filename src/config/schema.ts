@@ -229,7 +229,7 @@ export function configSchema(collectors: readonly string[]) {
         timeout: v.optional(
           setting(humantime, {
             description:
-              "Longest time that one request may take; a scrape that has to answer earlier allows less",
+              "Longest time that fetching one resource may take; a scrape that has to answer earlier allows less",
             expected: 'a duration such as 10s, "1m 30s", 500ms or 10 (seconds), from 1ms to 1d',
             placeholder: "duration",
             environment: [{ name: "MAYASTOR_SCRAPE_TIMEOUT", afterFile: true }],

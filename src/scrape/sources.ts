@@ -2,6 +2,7 @@
 import type { Settings } from "../config/settings.ts";
 import { CSI_COLLECTORS, csiAvailability, openCsi } from "../csi/source.ts";
 import type { Log } from "../log/log.ts";
+import { MAYASTOR_COLLECTORS, mayastorAvailability, openMayastor } from "../mayastor/source.ts";
 import type { Availability, Collector, CollectorDescription } from "../metrics/collector.ts";
 import type { OwnMetrics } from "../metrics/own.ts";
 import { NVME_COLLECTORS, nvmeAvailability, openNvme } from "../nvme/source.ts";
@@ -45,6 +46,11 @@ const SOURCES: readonly Source[] = [
     descriptions: CSI_COLLECTORS,
     availability: csiAvailability,
     open: (settings, own, log) => openCsi(settings, own, log),
+  },
+  {
+    descriptions: MAYASTOR_COLLECTORS,
+    availability: mayastorAvailability,
+    open: (settings, own, log) => openMayastor(settings, own, log),
   },
 ];
 
