@@ -2,10 +2,10 @@
  * The one seam between Bun and Deno: `bun.ts` and `deno.ts` have the same exports, and only the one that belongs to
  * the running runtime is ever loaded.
  */
-import type { ClientTls, Fetch } from "./fetch.ts";
+import type { ClientTls, Transport } from "./fetch.ts";
 import type { ServePlain, ServeTls } from "./serve.ts";
 
-export type { ClientTls, Fetch } from "./fetch.ts";
+export type { ClientTls, Transport } from "./fetch.ts";
 export type { Handle, ListenAddress, Listening, ServePlain, ServeTls, TlsGate } from "./serve.ts";
 export { errorCode } from "./serve.ts";
 
@@ -38,5 +38,6 @@ export const gzip = async (bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<A
 /** A whole garbage collection, at once; where the runtime offers none to programs, nothing. */
 export const collectGarbage = async (): Promise<void> => (await ownRuntime()).collectGarbage();
 
-/** A function that sends requests and trusts as told; no connection of another one's is used. */
-export const fetchWith = async (_tls: ClientTls): Promise<Fetch> => globalThis.fetch;
+/** Sends requests and trusts as told. Loaded when it is first asked for: node:http costs 7 MB. */
+export const fetchWith = async (tls: ClientTls): Promise<Transport> =>
+  (await import("./node-fetch.ts")).nodeTransport(tls);
