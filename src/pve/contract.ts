@@ -1,0 +1,96 @@
+/** What a collector of Proxmox VE is: one file in `collectors/`, which asks through a `Round` and tells a `Report`. */
+import type { Descriptor, MetricType } from "../metrics/descriptor.ts";
+import * as metrics from "../metrics/descriptor.ts";
+import type { LabelValues } from "../metrics/samples.ts";
+import type { ClusterStatus, Resources } from "./model.ts";
+
+export interface PveCollector {
+  /** Without `pve-`: "node-status". */
+  readonly name: string;
+  /** One line for `--help`. */
+  readonly help: string;
+  /** Gated by `cluster=` or by `node=` of /pve. */
+  readonly scope: "cluster" | "node";
+  /** Whether it runs where nobody said anything; undefined: not to be had there. */
+  readonly defaults: { readonly pve: boolean | undefined; readonly metrics: boolean };
+  /** In the order of the documentation; those of `always` are exported with HELP and TYPE also without a sample. */
+  readonly descriptors: readonly Descriptor[];
+  readonly always: readonly Descriptor[];
+  /** What it throws has failed as a whole; what it added before is served all the same. */
+  collect(round: Round, report: Report): Promise<void>;
+}
+
+/** One scrape of one target. */
+export interface Round {
+  /** Of the answering endpoint, "9.2"; a major release that is not known counts as 9. */
+  readonly release: () => Promise<{ readonly text: string; readonly major: number }>;
+  /** Each asked at most once a round. */
+  readonly status: () => Promise<ClusterStatus>;
+  readonly resources: () => Promise<Resources>;
+  /** Nodes that collectors of scope `node` ask: on /pve the local one, else all that are online. */
+  readonly nodes: () => Promise<readonly string[]>;
+  /** `data` of a GET below /api2/json. Rejects with a PveFailure. */
+  get(path: string, options?: CallOptions): Promise<unknown>;
+}
+
+export interface CallOptions {
+  /** Whose call it is: at most two at a time to one node, and none behind one that could not be reached. */
+  readonly node?: string;
+  /** Less than the target's own `timeout`. */
+  readonly limitMs?: number;
+  readonly maxBytes?: number;
+}
+
+/** Why something was left out; bounded, and the label `reason`. */
+export const SKIP_REASONS = [
+  "node_offline",
+  "unreachable",
+  "timeout",
+  "forbidden",
+  "unauthorized",
+  "gone",
+  "error",
+  "too_large",
+  "invalid",
+  "duplicate",
+  "limit",
+  "no_quorum",
+  "stale",
+] as const;
+export type SkipReason = (typeof SKIP_REASONS)[number];
+
+export interface Report {
+  add<Label extends string>(
+    descriptor: Descriptor<Label | "cluster", "counter" | "gauge">,
+    labels: LabelValues<Exclude<Label, "cluster">>,
+    value: number,
+  ): void;
+  /** Something was left out as is to be expected: the collector has succeeded all the same. */
+  leaveOut(reason: SkipReason, count?: number): void;
+  /** A call or a record that was needed is missing: the collector has not succeeded. */
+  lose(reason: SkipReason, count?: number): void;
+  /** The same for what was thrown; also tells the log. Anything but a PveFailure is a bug and is thrown on. */
+  failed(error: unknown): void;
+}
+
+/** A family of the label `cluster` as well, which a program with one target leaves out. */
+export const pveGauge = <const Labels extends readonly string[]>(
+  name: string,
+  help: string,
+  labels: Labels,
+) => metrics.gauge(name, help, withCluster(labels));
+
+export const pveCounter = <const Labels extends readonly string[]>(
+  name: string,
+  help: string,
+  labels: Labels,
+) => metrics.counter(name, help, withCluster(labels));
+
+const withCluster = <const Labels extends readonly string[]>(
+  labels: Labels,
+): readonly [...Labels, "cluster"] => [...labels, "cluster"];
+
+export type PveDescriptor<Label extends string, Type extends MetricType> = Descriptor<
+  Label | "cluster",
+  Type
+>;
