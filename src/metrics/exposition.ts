@@ -9,6 +9,7 @@ import {
   compareSeries,
   Duplicates,
   type Family,
+  isStates,
   type Labels,
   mergeFamilies,
   sortFamily,
@@ -16,6 +17,7 @@ import {
 import { LineWriter } from "./line-writer.ts";
 import { type Notation, OPENMETRICS, TEXT } from "./notation.ts";
 import type { HistogramValue, Samples } from "./samples.ts";
+import type { States } from "./states.ts";
 
 export { negotiate } from "./negotiate.ts";
 
@@ -87,6 +89,7 @@ function writeSeries(
   const offsets = labelNames.map(() => lineName.length);
   let previous: Labels | undefined;
   let previousStart = 0;
+  let previousHasStates = false;
   let lines = 0;
 
   for (let index = 0; index < values.length; index++) {
@@ -100,7 +103,9 @@ function writeSeries(
     if (previous === undefined) out.ascii(lineName);
     else {
       label = firstDifference(labelNames, previous, series);
-      if (label === labelNames.length || !follows(labelNames, label, previous, series)) return "unordered";
+      // Whether it comes after all states of the one before is for the sorting to find out.
+      const comparable = previousHasStates ? labelNames.length - 1 : labelNames.length;
+      if (label >= comparable || !follows(labelNames, label, previous, series)) return "unordered";
       out.repeat(previousStart, offsets[label] ?? 0);
     }
     for (; label < labelNames.length; label++) {
@@ -113,7 +118,11 @@ function writeSeries(
       out.ascii('"');
     }
 
-    if (typeof value === "object")
+    previousHasStates = isStates(value);
+    if (isStates(value)) {
+      writeStates(out, start, offsets[labelNames.length - 1] === lineName.length, value);
+      lines += value.names.length;
+    } else if (typeof value === "object")
       lines += writeHistogram(out, name, lineName, start, value, notation, bounds);
     else {
       out.ascii(out.length - start === lineName.length ? " " : "} ");
@@ -142,6 +151,21 @@ function follows(labelNames: readonly string[], label: number, previous: Labels,
   const before = previous[name] ?? "";
   const after = next[name] ?? "";
   return before === after ? compareSeries(labelNames, previous, next) < 0 : before < after;
+}
+
+/** Goes on behind the other labels of the first state's line, which begins at `start`. */
+function writeStates(out: LineWriter, start: number, isFirstLabel: boolean, states: States): void {
+  const { label, names, values } = states;
+  const labelled = out.length - start;
+  const opening = `${isFirstLabel ? "{" : ","}${label}="`;
+  for (let index = 0; index < names.length; index++) {
+    if (index > 0) out.repeat(start, labelled);
+    out.ascii(opening);
+    out.ascii(names[index] ?? "");
+    out.ascii('"} ');
+    out.value(values[index] ?? 0);
+    out.ascii("\n");
+  }
 }
 
 /** Goes on behind the labels of the first bucket's line, which begins at `start`; gives the number of lines. */

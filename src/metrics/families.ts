@@ -3,7 +3,8 @@
  * answer in which a family or a series stands twice, so the first in the collectors' order is kept.
  */
 import type { Descriptor } from "./descriptor.ts";
-import type { HistogramValue, Samples, Value } from "./samples.ts";
+import type { Samples, SampleValue } from "./samples.ts";
+import type { States } from "./states.ts";
 
 export type Labels = Readonly<Record<string, string | undefined>>;
 
@@ -12,7 +13,7 @@ export interface Family {
   /** The descriptor's labels, then those that only a later descriptor of the same name has. */
   readonly labelNames: readonly string[];
   readonly labels: readonly Labels[];
-  readonly values: readonly (Value | HistogramValue)[];
+  readonly values: readonly SampleValue[];
 }
 
 /** Counts series that were left out, and describes the first of them. */
@@ -53,14 +54,15 @@ export function mergeFamilies(sets: readonly Samples[], duplicates: Duplicates):
 }
 
 /** The family in the order of its label values, without series that are there already. */
-export function sortFamily(family: Family, duplicates: Duplicates): Family {
+export function sortFamily(unsorted: Family, duplicates: Duplicates): Family {
+  const family = withoutStates(unsorted);
   const { descriptor, labelNames, values } = family;
   // Two values that differ in a lone surrogate alone are the same U+FFFD in the answer.
   const labels = family.labels.every(isWellFormed) ? family.labels : family.labels.map(wellFormed);
   const order = labels
     .map((_, index) => index)
     .sort((a, b) => compareSeries(labelNames, labels[a] ?? {}, labels[b] ?? {}) || a - b);
-  const sorted: { labels: Labels[]; values: (Value | HistogramValue)[] } = { labels: [], values: [] };
+  const sorted: { labels: Labels[]; values: SampleValue[] } = { labels: [], values: [] };
   for (const index of order) {
     const series = labels[index];
     const value = values[index];
@@ -75,6 +77,29 @@ export function sortFamily(family: Family, duplicates: Duplicates): Family {
   }
   return { descriptor, labelNames, ...sorted };
 }
+
+/** Each state as a series of its own, which may be there already. */
+function withoutStates(family: Family): Family {
+  if (!family.values.some(isStates)) return family;
+  const labels: Labels[] = [];
+  const values: SampleValue[] = [];
+  for (const [index, value] of family.values.entries()) {
+    const series = family.labels[index] ?? {};
+    if (!isStates(value)) {
+      labels.push(series);
+      values.push(value);
+      continue;
+    }
+    for (const [state, name] of value.names.entries()) {
+      labels.push({ ...series, [value.label]: name });
+      values.push(value.values[state] ?? 0);
+    }
+  }
+  return { ...family, labels, values };
+}
+
+export const isStates = (value: SampleValue): value is States =>
+  typeof value === "object" && "names" in value;
 
 /** By label values, in the order of the names. A label that is empty and one that is missing are the same. */
 export function compareSeries(labelNames: readonly string[], a: Labels, b: Labels): number {

@@ -1,5 +1,6 @@
 /** The samples of one collection: what a collector emits and the exposition renders. */
 import type { Descriptor } from "./descriptor.ts";
+import type { States } from "./states.ts";
 
 /** Every label of the family must be given; one that is `undefined` is left out of the series. */
 export type LabelValues<Label extends string> = Readonly<Record<Label, string | undefined>>;
@@ -16,7 +17,9 @@ export interface HistogramValue {
   readonly sum?: Value;
 }
 
-export interface FamilySamples<V = Value | HistogramValue> {
+export type SampleValue = Value | HistogramValue | States;
+
+export interface FamilySamples<V = SampleValue> {
   readonly descriptor: Descriptor;
   readonly labels: Readonly<Record<string, string | undefined>>[];
   readonly values: V[];
@@ -33,6 +36,15 @@ export class Samples {
     this.#push(descriptor, labels, value);
   }
 
+  /** Nothing where the value is undefined. */
+  addKnown<Label extends string>(
+    descriptor: Descriptor<Label, "counter" | "gauge">,
+    labels: LabelValues<Label>,
+    value: Value | undefined,
+  ): void {
+    if (value !== undefined) this.#push(descriptor, labels, value);
+  }
+
   addHistogram<Label extends string>(
     descriptor: Descriptor<Label, "histogram">,
     labels: LabelValues<Label>,
@@ -41,10 +53,22 @@ export class Samples {
     this.#push(descriptor, labels, value);
   }
 
+  /** One series for each state; the family's last label is that of `states`. */
+  addStates<Label extends string, State extends Label>(
+    descriptor: Descriptor<Label, "gauge">,
+    labels: LabelValues<Exclude<Label, State>>,
+    states: States<State>,
+  ): void {
+    const { name, labels: names } = descriptor;
+    if (names[names.length - 1] !== states.label)
+      throw new Error(`the last label of ${name} is not "${states.label}"`);
+    this.#push(descriptor, labels, states);
+  }
+
   #push(
     descriptor: Descriptor,
     labels: Readonly<Record<string, string | undefined>>,
-    value: Value | HistogramValue,
+    value: SampleValue,
   ): void {
     let family = this.families.get(descriptor);
     if (family === undefined) {

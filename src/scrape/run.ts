@@ -3,7 +3,7 @@
  * nobody waits for it any more. What its collector does afterwards is thrown away.
  */
 import type { Collection, Collector } from "../metrics/collector.ts";
-import type { HistogramValue, Samples, Value } from "../metrics/samples.ts";
+import type { Samples, SampleValue } from "../metrics/samples.ts";
 
 interface Ended {
   readonly durationMs: number;
@@ -122,8 +122,9 @@ function collected({ samples, success }: Collection, ended: Ended): RunEnd {
 }
 
 /** A histogram has a series for each bucket, the last one included, one for the count and one for the sum it may have. */
-function seriesOf(value: Value | HistogramValue): number {
+function seriesOf(value: SampleValue): number {
   if (typeof value !== "object") return 1;
+  if ("names" in value) return value.names.length;
   return value.counts.length + 2 + (value.sum === undefined ? 0 : 1);
 }
 

@@ -1,5 +1,6 @@
 /** NVMe devices in memory, for the tests of what stands above the ioctl seam: answers by controller and page. */
 import type { ScrapeContext } from "../../src/metrics/collector.ts";
+import { isStates } from "../../src/metrics/families.ts";
 import type { HistogramValue, Samples, Value } from "../../src/metrics/samples.ts";
 import type {
   AdminCommand,
@@ -132,6 +133,7 @@ export function seriesOf(samples: Samples): Map<string, Value | HistogramValue> 
   const series = new Map<string, Value | HistogramValue>();
   for (const { descriptor, labels, values } of samples.families.values()) {
     values.forEach((value, i) => {
+      if (isStates(value)) throw new Error(`${descriptor.name} has states`);
       const pairs = descriptor.labels
         .filter((label) => labels[i]?.[label] !== undefined)
         .map((label) => `${label}="${labels[i]?.[label]}"`);
