@@ -15,13 +15,16 @@ export type { Cluster } from "./mayastor-assembly.ts";
 
 /** One line a thing, for people: what the living cluster shows. */
 export const LIVING_CLUSTER_SHOWS: readonly (readonly [subject: string, what: string])[] = [
-  ["worker-1", "well all the time, and the target of most volumes"],
+  ["worker-1", "the target of most volumes; its second pool, pool-1b, is faulted for 20 of every 30 minutes"],
   [
     "worker-2",
     "cordoned, draining, drained and back in four minutes; the volume mail moves away and comes back",
   ],
   ["worker-3", "offline for 7 of every 12 minutes; orders degrades and is rebuilt, scratch faults"],
-  ["worker-4", "restarts every two minutes, and is Unknown meanwhile; pool-4b is faulted for 15 of every 25"],
+  [
+    "worker-4",
+    "restarts every two minutes and is Unknown meanwhile: the target of sessions moves away and comes back",
+  ],
   ["worker-5", "cordoned for new firmware; logs fills pool-5b up, and is cut every half hour"],
   ["worker-6", "drains and never ends"],
   ["worker-7", "drained and gone, but still listed"],
@@ -32,7 +35,7 @@ export const LIVING_CLUSTER_SHOWS: readonly (readonly [subject: string, what: st
 
 const GIB = 1024 ** 3;
 
-/** What it looks like so many ms after it began. All of its turns are long enough for the alerts about them. */
+/** What it looks like so many ms after it began. What goes wrong lasts as long as the alert about it waits. */
 export function livingCluster(elapsedMs: number): Cluster {
   const moment = momentAt(elapsedMs / 1000);
   return assemble({ nodes: nodesAt(moment), pools: poolsAt(moment), volumes: volumesAt(moment) });
@@ -78,9 +81,9 @@ interface Moment {
   readonly pool3: PoolStatus | undefined;
   /** The replica of orders on it. */
   readonly orders3: Child;
-  readonly worker4: NodeStatus;
+  readonly worker4: "Online" | "Unknown";
   readonly sessions: Target;
-  readonly pool4b: PoolStatus;
+  readonly pool1b: PoolStatus;
   /** In bytes. */
   readonly logs: number;
   readonly pool6: PoolStatus;
@@ -101,7 +104,7 @@ interface Child {
 
 const WORKER_4_RESTARTS = { everySeconds: 120, forSeconds: 40, afterSeconds: 75 };
 const WORKER_4_TARGET_LOST = { everySeconds: 120, forSeconds: 15, afterSeconds: 75 };
-const POOL_4B_FAULTED = { everySeconds: 1500, forSeconds: 900, afterSeconds: 120 };
+const POOL_1B_FAULTED = { everySeconds: 1800, forSeconds: 1200, afterSeconds: 120 };
 const POOL_6_SUSPECTED = { everySeconds: 300, forSeconds: 60, afterSeconds: 200 };
 const POOL_8_CREATED = { everySeconds: 180, forSeconds: 160, afterSeconds: 20 };
 const WORKER_8_STORED_AFTER = 120;
@@ -114,7 +117,7 @@ function momentAt(seconds: number): Moment {
     ...outageAt(seconds),
     worker4: away ? "Unknown" : "Online",
     sessions: lost ? { node: "worker-4", state: "Unknown" } : { node: away ? "worker-1" : "worker-4" },
-    pool4b: isActive(POOL_4B_FAULTED, seconds) ? "Faulted" : "Online",
+    pool1b: isActive(POOL_1B_FAULTED, seconds) ? "Faulted" : "Online",
     logs: logsAt(seconds),
     pool6: isActive(POOL_6_SUSPECTED, seconds) ? "Suspected" : "Online",
     worker8Stored: seconds >= WORKER_8_STORED_AFTER,
@@ -190,7 +193,7 @@ function nodesAt({ worker2, worker3, worker4, worker8Stored }: Moment): NodePlan
   ];
 }
 
-function poolsAt({ pool3, worker4, pool4b, pool6, pool8Created }: Moment): PoolPlan[] {
+function poolsAt({ pool1b, pool3, worker4, pool6, pool8Created }: Moment): PoolPlan[] {
   const pool = (name: string, status: PoolStatus | undefined, capacity = 1024 * GIB): PoolPlan => {
     const number = name.slice(0, 1);
     const disks = [`/dev/disk/by-id/nvme-example-${name}`];
@@ -203,13 +206,12 @@ function poolsAt({ pool3, worker4, pool4b, pool6, pool8Created }: Moment): PoolP
       expandable: number < "7",
     };
   };
-  const on4 = worker4 === "Online" ? undefined : "Unknown";
   return [
     pool("1", "Online"),
+    pool("1b", pool1b),
     pool("2", "Online"),
     pool("3", pool3),
-    pool("4", on4 ?? "Online"),
-    pool("4b", on4 ?? pool4b),
+    pool("4", worker4),
     pool("5", "Online"),
     pool("5b", "Online", POOL_5B_BYTES),
     pool("6", pool6),
@@ -226,7 +228,6 @@ function volumesAt(moment: Moment): VolumePlan[] {
     return { pool: `pool-${pool}`, child: "Online", ...more };
   };
   const whileRestarting: Partial<ReplicaPlan> = { child: moment.worker4 === "Online" ? "Online" : "Faulted" };
-  const on4b: Partial<ReplicaPlan> = moment.pool4b === "Online" ? whileRestarting : { child: "Faulted" };
   const one = { node: "worker-1" };
   return [
     {
@@ -249,7 +250,12 @@ function volumesAt(moment: Moment): VolumePlan[] {
       target: moment.sessions,
       replicas: [on("1"), on("4", whileRestarting)],
     },
-    { uuid: named("media"), size: 300 * GIB, target: one, replicas: [on("1"), on("4b", on4b)] },
+    {
+      uuid: named("media"),
+      size: 300 * GIB,
+      target: one,
+      replicas: [on("1b", { child: moment.pool1b === "Online" ? "Online" : "Faulted" }), on("2")],
+    },
     {
       uuid: named("logs"),
       size: 2048 * GIB,
