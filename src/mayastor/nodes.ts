@@ -2,7 +2,9 @@
 import * as v from "valibot";
 import { type Descriptor, gauge } from "../metrics/descriptor.ts";
 import type { Samples } from "../metrics/samples.ts";
+import { StateLabel } from "../metrics/states.ts";
 import { RestFailure } from "../rest/failure.ts";
+import { compare, Id, LabelText, stateOf, unique, validEntries } from "./entries.ts";
 import type { Tally } from "./model.ts";
 
 const LABELS = ["node_id"] as const;
@@ -44,11 +46,8 @@ export const NODE_DESCRIPTORS: readonly Descriptor[] = [
 ];
 
 /** `absent`: the control plane knows the node and has not seen it register. */
-const NODE_STATUSES = ["absent", "offline", "online", "unknown"] as const;
-type NodeStatus = (typeof NODE_STATUSES)[number];
-
-const CORDON_STATES = ["cordoned", "drained", "draining", "none", "unknown"] as const;
-type CordonState = (typeof CORDON_STATES)[number];
+type NodeStatus = "online" | "offline" | "unknown" | "absent";
+type CordonState = "none" | "cordoned" | "draining" | "drained" | "unknown";
 
 export interface Node {
   readonly id: string;
@@ -64,27 +63,14 @@ export interface Node {
 
 /** By id. Throws RestFailure `bad_body` where this is no list. */
 export function decodeNodes(json: unknown, tally: Tally, isIgnored: (id: string) => boolean): Node[] {
-  if (!Array.isArray(json)) throw new RestFailure("bad_body", "the nodes are no list");
-  const entries = new Map<string, { readonly text: string; readonly entry: NodeEntry }>();
-  for (const candidate of json) {
-    const parsed = v.safeParse(NodeSchema, candidate, { abortEarly: true });
-    if (!parsed.success) {
-      tally.skip("malformed");
-      continue;
-    }
-    const { id } = parsed.output;
-    if (isIgnored(id)) {
-      tally.skip("ignored");
-      continue;
-    }
-    const twin = entries.get(id);
-    if (twin !== undefined) tally.skip("duplicate");
-    const text = JSON.stringify(candidate);
-    if (twin === undefined || text < twin.text) entries.set(id, { text, entry: parsed.output });
-  }
-  return [...entries.values()]
-    .map(({ entry }) => nodeOf(entry, tally))
-    .sort((a, b) => (a.id < b.id ? -1 : 1));
+  const wanted = validEntries(json, NodeSchema, tally).filter(({ id }) => {
+    const ignored = isIgnored(id);
+    if (ignored) tally.skip("ignored");
+    return !ignored;
+  });
+  return unique(wanted, ({ id }) => id, tally)
+    .map((entry) => nodeOf(entry, tally))
+    .sort((a, b) => compare(a.id, b.id));
 }
 
 /** The node as the answer to `GET /v0/nodes/{id}`. */
@@ -102,89 +88,69 @@ export function addNodes(samples: Samples, nodes: readonly Node[]): void {
       samples.add(CORDONED, labels, cordon === "none" ? 0 : 1);
       samples.add(DRAINING, labels, cordon === "draining" || cordon === "drained" ? 1 : 0);
     }
-    for (const name of NODE_STATUSES)
-      samples.add(STATUS, { node_id: id, status: name }, name === status ? 1 : 0);
-    for (const name of CORDON_STATES)
-      samples.add(CORDON_STATE, { node_id: id, state: name }, name === cordon ? 1 : 0);
+    samples.addStates(STATUS, labels, STATUSES.only(status));
+    samples.addStates(CORDON_STATE, labels, CORDON_STATES.only(cordon));
     samples.add(CORDON_LABELS, labels, cordonLabels);
     samples.add(DRAIN_LABELS, labels, drainLabels);
     samples.add(INFO, { node_id: id, version, grpc_endpoint: grpcEndpoint }, 1);
   }
 }
 
-const MAX_ID_BYTES = 1024;
+/** `NodeStatus` of the API. */
+const STATUS_WORDS: ReadonlyMap<string, NodeStatus> = new Map([
+  ["Online", "online"],
+  ["Offline", "offline"],
+  ["Unknown", "unknown"],
+]);
+/** The members of `CordonDrainState`, of which it has exactly one. */
+const CORDON_WORDS: ReadonlyMap<string, CordonState> = new Map([
+  ["cordonedstate", "cordoned"],
+  ["drainingstate", "draining"],
+  ["drainedstate", "drained"],
+]);
 
-/** An object, and no list, which `v.looseObject` would take as well. */
-const object = <const Entries extends v.ObjectEntries>(entries: Entries) =>
-  v.pipe(
-    v.custom<object>((value) => typeof value === "object" && value !== null && !Array.isArray(value)),
-    v.object(entries),
-  );
-const AddressSchema = {
-  grpcEndpoint: v.nullish(v.string(), undefined),
-  version: v.nullish(v.string(), undefined),
-};
+const STATUSES = new StateLabel("status", [...STATUS_WORDS.values(), "absent"]);
+const CORDON_STATES = new StateLabel("state", [...CORDON_WORDS.values(), "none", "unknown"]);
 
-/** Node of the API; only `id` is certain, and null stands for what is missing. */
-const NodeSchema = object({
-  id: v.pipe(v.string(), v.nonEmpty(), v.maxBytes(MAX_ID_BYTES)),
-  spec: v.nullish(object({ ...AddressSchema, cordondrainstate: v.unknown() })),
-  state: v.nullish(object({ ...AddressSchema, status: v.string() })),
+const ADDRESS = { grpcEndpoint: v.nullish(LabelText), version: v.nullish(LabelText) };
+/** Only the id is certain. */
+const NodeSchema = v.object({
+  id: Id,
+  spec: v.nullish(
+    v.pipe(
+      v.custom<object>((value) => !Array.isArray(value)),
+      v.object({ ...ADDRESS, cordondrainstate: v.optional(v.unknown()) }),
+    ),
+  ),
+  state: v.nullish(v.object({ ...ADDRESS, status: v.string() })),
+});
+const LabelsSchema = v.fallback(v.optional(v.array(v.unknown()), []), []);
+const CordonSchema = v.fallback(v.object({ cordonlabels: LabelsSchema, drainlabels: LabelsSchema }), {
+  cordonlabels: [],
+  drainlabels: [],
 });
 type NodeEntry = v.InferOutput<typeof NodeSchema>;
 
 function nodeOf({ id, spec, state }: NodeEntry, tally: Tally): Node {
   return {
     id,
-    status: statusOf(state?.status, tally),
+    status: state ? (stateOf(STATUS_WORDS, state.status, "node_status", tally) ?? "unknown") : "absent",
     ...cordonOf(spec?.cordondrainstate, tally),
     version: state?.version ?? spec?.version ?? "",
     grpcEndpoint: state?.grpcEndpoint ?? spec?.grpcEndpoint ?? "",
   };
 }
 
-function statusOf(status: string | undefined, tally: Tally): NodeStatus {
-  switch (status) {
-    case undefined:
-      return "absent";
-    case "Online":
-      return "online";
-    case "Offline":
-      return "offline";
-    case "Unknown":
-      return "unknown";
-    default:
-      tally.unknown("node_status");
-      return "unknown";
-  }
-}
-
-type Cordon = Pick<Node, "cordon" | "cordonLabels" | "drainLabels">;
-
-const CORDONS: ReadonlyMap<string, CordonState> = new Map([
-  ["cordonedstate", "cordoned"],
-  ["drainingstate", "draining"],
-  ["drainedstate", "drained"],
-]);
-
-/** Of an object with exactly one key, which says the state. */
-function cordonOf(cordondrainstate: unknown, tally: Tally): Cordon {
+function cordonOf(
+  cordondrainstate: unknown,
+  tally: Tally,
+): Pick<Node, "cordon" | "cordonLabels" | "drainLabels"> {
   if (cordondrainstate === undefined || cordondrainstate === null)
     return { cordon: "none", cordonLabels: 0, drainLabels: 0 };
-  const [variant, ...others] = typeof cordondrainstate === "object" ? Object.entries(cordondrainstate) : [];
-  const cordon = variant === undefined ? undefined : CORDONS.get(variant[0]);
-  if (variant === undefined || cordon === undefined || others.length > 0) {
-    tally.unknown("cordon_state");
-    return { cordon: "unknown", cordonLabels: 0, drainLabels: 0 };
-  }
-  return {
-    cordon,
-    cordonLabels: countOf(variant[1], "cordonlabels"),
-    drainLabels: countOf(variant[1], "drainlabels"),
-  };
-}
-
-function countOf(state: unknown, key: "cordonlabels" | "drainlabels"): number {
-  const labels = typeof state === "object" && state !== null ? Reflect.get(state, key) : undefined;
-  return Array.isArray(labels) ? labels.length : 0;
+  const members: [string, unknown][] =
+    typeof cordondrainstate === "object" ? Object.entries(cordondrainstate) : [];
+  const [word = "", labels] = members.length === 1 ? (members[0] ?? []) : [];
+  const cordon = stateOf(CORDON_WORDS, word, "cordon_state", tally) ?? "unknown";
+  const { cordonlabels, drainlabels } = v.parse(CordonSchema, cordon === "unknown" ? undefined : labels);
+  return { cordon, cordonLabels: cordonlabels.length, drainLabels: drainlabels.length };
 }
