@@ -23,7 +23,7 @@ export function validEntries<Entry>(
   schema: v.GenericSchema<unknown, Entry>,
   tally: Tally,
 ): Entry[] {
-  if (!Array.isArray(json)) throw new RestFailure("bad_body", "the answer is no list");
+  if (!Array.isArray(json)) throw badBody("the answer is no list");
   const entries: Entry[] = [];
   for (const element of json) {
     const { success, output } = v.safeParse(schema, element, { abortEarly: true });
@@ -32,6 +32,10 @@ export function validEntries<Entry>(
   }
   return entries;
 }
+
+/** Only what came with status 200 is read at all. */
+export const badBody = (message: string): RestFailure =>
+  new RestFailure("bad_body", message, { status: 200 });
 
 /** Of several with one id, the first by JSON text: the service gives its lists in any order. */
 export function unique<Entry>(

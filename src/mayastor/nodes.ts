@@ -3,8 +3,7 @@ import * as v from "valibot";
 import { type Descriptor, gauge } from "../metrics/descriptor.ts";
 import type { Samples } from "../metrics/samples.ts";
 import { StateLabel } from "../metrics/states.ts";
-import { RestFailure } from "../rest/failure.ts";
-import { compare, Id, LabelText, stateOf, unique, validEntries } from "./entries.ts";
+import { badBody, compare, Id, LabelText, stateOf, unique, validEntries } from "./entries.ts";
 import type { Tally } from "./model.ts";
 
 const LABELS = ["node_id"] as const;
@@ -76,7 +75,7 @@ export function decodeNodes(json: unknown, tally: Tally, isIgnored: (id: string)
 /** The node as the answer to `GET /v0/nodes/{id}`. */
 export function decodeNode(json: unknown, tally: Tally, isIgnored: (id: string) => boolean): Node[] {
   if (typeof json !== "object" || json === null || Array.isArray(json))
-    throw new RestFailure("bad_body", "the node is no object");
+    throw badBody("the node is no object");
   return decodeNodes([json], tally, isIgnored);
 }
 

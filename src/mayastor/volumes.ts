@@ -3,8 +3,8 @@ import * as v from "valibot";
 import { type Descriptor, gauge } from "../metrics/descriptor.ts";
 import type { Samples } from "../metrics/samples.ts";
 import { StateLabel } from "../metrics/states.ts";
-import { RestFailure } from "../rest/failure.ts";
 import {
+  badBody,
   compare,
   HEALTH_WORDS,
   HEALTHS,
@@ -150,10 +150,8 @@ export async function readVolumes(
     const page = decodePage(await getPage(path), tally);
     entries.push(...page.entries);
     if (page.nextToken === undefined) break;
-    if (page.nextToken <= token)
-      throw new RestFailure("bad_body", "the pages of volumes go round in circles");
-    if (pages === MOST_PAGES)
-      throw new RestFailure("bad_body", `there are over ${MOST_PAGES} pages of volumes`);
+    if (page.nextToken <= token) throw badBody("the pages of volumes go round in circles");
+    if (pages === MOST_PAGES) throw badBody(`there are over ${MOST_PAGES} pages of volumes`);
     token = page.nextToken;
     path = `${FIRST_PAGE}&starting_token=${token}`;
   }
@@ -281,7 +279,7 @@ const PageSchema = v.object({
 
 function decodePage(json: unknown, tally: Tally): { entries: VolumeEntry[]; nextToken: number | undefined } {
   const { success, output } = v.safeParse(PageSchema, json, { abortEarly: true });
-  if (!success) throw new RestFailure("bad_body", "the answer is no page of volumes");
+  if (!success) throw badBody("the answer is no page of volumes");
   return {
     entries: validEntries(output.entries, VolumeSchema, tally),
     nextToken: output.next_token ?? undefined,
