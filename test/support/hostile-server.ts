@@ -146,6 +146,12 @@ export const slowHeader: Conduct = (connection) => {
   trickle(connection, "a");
 };
 
+/** Header lines that go on as fast as they are read, without end. */
+export const endlessHeader: Conduct = (connection) => {
+  connection.write("HTTP/1.1 200 OK\r\n");
+  flood(connection, `x-hostile: ${"a".repeat(1000)}\r\n`);
+};
+
 /** A body that grows by a byte each 20 ms and is never complete. */
 export const slowBody: Conduct = (connection) => {
   connection.write(head(200, { ...JSON_TYPE, "content-length": 1_000_000 }));
@@ -158,11 +164,7 @@ export const endlessBody: Conduct = (connection) => {
   connection.write(head(200, { ...JSON_TYPE, "transfer-encoding": "chunked" }));
   const piece = `[${'{"id":"node"},'.repeat(4096)}`;
   const chunk = `${piece.length.toString(16)}\r\n${piece}\r\n`;
-  const flood = (): void => {
-    while (!connection.destroyed && connection.write(chunk));
-  };
-  connection.on("drain", flood);
-  flood();
+  flood(connection, chunk);
 };
 
 /** Zeroes that unpack to a thousand times what is sent. */
@@ -198,6 +200,14 @@ export const hangUp: Conduct = (connection) => void connection.end();
 export const notHttp: Conduct = (connection) => void connection.end("SSH-2.0-OpenSSH_9.2p1\r\n");
 
 export const redirect = (status: number, to: string): Conduct => answer(status, "", { location: to });
+
+function flood(connection: Socket, piece: string): void {
+  const write = (): void => {
+    while (!connection.destroyed && connection.write(piece));
+  };
+  connection.on("drain", write);
+  write();
+}
 
 function trickle(connection: Socket, text: string): void {
   const timer = setInterval(() => connection.write(text), 20);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Settings } from "../../src/config/settings.ts";
 import { RESOURCES, type Resource } from "../../src/mayastor/model.ts";
 import { expose } from "../../src/metrics/exposition.ts";
+import { FAILURE_REASONS, type FailureReason } from "../../src/rest/failure.ts";
 import { Scraper } from "../../src/scrape/scraper.ts";
 import { openCollectors } from "../../src/scrape/sources.ts";
 import { ownMetrics } from "./csi-node.ts";
@@ -12,7 +13,7 @@ import { answer, type Conduct, json } from "./hostile-server.ts";
 import { MAYASTOR_DEFAULTS } from "./mayastor-settings.ts";
 import { settingsFor } from "./nvme-host.ts";
 import { RecordedLog } from "./nvme-simulated-host.ts";
-import { seriesOfExposition } from "./series.ts";
+import { seriesKey, seriesOfExposition } from "./series.ts";
 
 export class MayastorScraping implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), "plumbline-mayastor-"));
@@ -124,3 +125,48 @@ export const resources =
   };
 
 export const healthy: Conduct = resources();
+
+/** What is said of the fetches themselves, whatever they gave. */
+const SELF =
+  /^mayastor_(?:node_status_fetch_\w+|node_status_last_fetch_seconds|fetch_\w+|last_fetch_seconds|items_skipped_total|unrecognized_values_total)\{/;
+
+export const ofMayastor = (series: ReadonlyMap<string, number>): string[] =>
+  [...series.keys()].filter((key) => /^(?:mayastor|diskpool)_/.test(key));
+
+export const things = (series: ReadonlyMap<string, number>): string[] =>
+  ofMayastor(series).filter((key) => !SELF.test(key));
+
+export type Series = ReadonlyMap<string, number>;
+
+export const fetchSuccess = (series: Series, resource: string) =>
+  resource === "nodes"
+    ? series.get("mayastor_node_status_fetch_success{}")
+    : series.get(seriesKey("mayastor_fetch_success", { resource }));
+
+export const lastFetch = (series: Series, resource: string) =>
+  resource === "nodes"
+    ? series.get("mayastor_node_status_last_fetch_seconds{}")
+    : series.get(seriesKey("mayastor_last_fetch_seconds", { resource }));
+
+export const fetchDuration = (series: Series, resource: string) =>
+  resource === "nodes"
+    ? series.get("mayastor_node_status_fetch_duration_seconds{}")
+    : series.get(seriesKey("mayastor_fetch_duration_seconds", { resource }));
+
+/** Of all reasons, also those at 0. */
+export const errors = (series: Series, resource: string) =>
+  Object.fromEntries(
+    FAILURE_REASONS.map((reason) => [
+      reason,
+      resource === "nodes"
+        ? series.get(seriesKey("mayastor_node_status_fetch_errors_total", { reason }))
+        : series.get(seriesKey("mayastor_fetch_errors_total", { resource, reason })),
+    ]),
+  );
+
+export const errorsOf = (counts: Partial<Record<FailureReason, number>>) =>
+  Object.fromEntries(FAILURE_REASONS.map((reason) => [reason, counts[reason] ?? 0]));
+
+/** One thing of each resource, by its name. */
+export const forEach = <T>(what: (resource: string) => T): Record<string, T> =>
+  Object.fromEntries(RESOURCES.map((resource) => [resource, what(resource)]));
