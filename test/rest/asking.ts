@@ -8,6 +8,8 @@ export interface Asking extends Partial<RestTarget> {
   readonly path?: string;
   readonly limitMs?: number;
   readonly maxBytes?: number;
+  /** With one client; the last outcome counts. */
+  readonly times?: number;
 }
 
 export interface Outcome {
@@ -40,13 +42,14 @@ export async function outcomeOf(client: RestClient, asking: Omit<Asking, "base">
   }
 }
 
-export async function ask({ path, limitMs, maxBytes, ...target }: Asking): Promise<Outcome> {
+export async function ask({ path, limitMs, maxBytes, times = 1, ...target }: Asking): Promise<Outcome> {
   const client = restClient(target);
   const limits = {
     ...(path === undefined ? {} : { path }),
     ...(limitMs === undefined ? {} : { limitMs }),
     ...(maxBytes === undefined ? {} : { maxBytes }),
   };
+  for (let time = 1; time < times; time++) await outcomeOf(client, limits);
   const outcome = await outcomeOf(client, limits);
   client.close();
   return outcome;

@@ -1,0 +1,114 @@
+/** The client's transport: where its requests go, and what becomes of its connections. */
+import { describe, expect, test } from "bun:test";
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { ROOT } from "../../.ci/build.ts";
+import { fetchWith } from "../../src/runtime/index.ts";
+import { describeUnless } from "../support/debian.ts";
+import { denoPath } from "../support/deno.ts";
+import { answer, type Conduct, HostileServer, json, silence } from "../support/hostile-server.ts";
+
+const PROGRAM = join(ROOT, "test/runtime/fetch-program.ts");
+const PATIENCE_MS = 60_000;
+
+/** The status that the program printed. */
+function statusOf(command: readonly string[], url: string, proxy: string): Promise<string> {
+  const [program = "", ...words] = command;
+  const env = { HTTP_PROXY: proxy, http_proxy: proxy, HTTPS_PROXY: proxy, ALL_PROXY: proxy };
+  const child = spawn(program, [...words, PROGRAM, url], { env, stdio: ["ignore", "pipe", "inherit"] });
+  let printed = "";
+  child.stdout.on("data", (text) => {
+    printed += text;
+  });
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", () => resolve(printed));
+  });
+}
+
+async function expectNoProxy(...command: readonly string[]): Promise<void> {
+  await using proxy = await HostileServer.start(answer(502, ""));
+  await using server = await HostileServer.start(json([]));
+  expect(await statusOf(command, `${server.origin}/nodes`, proxy.origin)).toBe("200");
+  expect(proxy.connections).toBe(0);
+}
+
+test("no proxy of the environment is asked", () => expectNoProxy(process.execPath), PATIENCE_MS);
+
+const deno = denoPath();
+describeUnless(deno === undefined ? "Deno is missing" : undefined, "under Deno", () => {
+  test(
+    "no proxy of the environment is asked",
+    () =>
+      expectNoProxy(
+        deno ?? "",
+        "run",
+        "--quiet",
+        "--no-prompt",
+        "--allow-net",
+        "--allow-env",
+        "--allow-read",
+      ),
+    PATIENCE_MS,
+  );
+});
+
+describe("a transport", () => {
+  test("gives the answer as it came: status, headers, and a body that is still packed", async () => {
+    const packed = Bun.gzipSync("[]");
+    await using server = await HostileServer.start(answer(418, packed, { "content-encoding": "gzip" }));
+    const { fetch } = await fetchWith({});
+    const response = await fetch(new Request(server.origin));
+    expect(response.status).toBe(418);
+    expect(response.headers.get("content-encoding")).toBe("gzip");
+    expect(await response.bytes()).toEqual(packed);
+  });
+
+  test.each([204, 205, 304])("gives %d, which has no body", async (status) => {
+    const conduct: Conduct = (connection) =>
+      void connection.write(`HTTP/1.1 ${status} Hm\r\nContent-Length: 0\r\n\r\n`);
+    await using server = await HostileServer.start(conduct);
+    const { fetch } = await fetchWith({});
+    expect(await fetch(new Request(server.origin))).toMatchObject({ status, body: null });
+  });
+
+  test("waits beyond what an answer announces before it comes", async () => {
+    await using server = await HostileServer.start((connection, asked) => {
+      connection.write("HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\n");
+      json([7])(connection, asked);
+    });
+    const { fetch } = await fetchWith({});
+    expect(await (await fetch(new Request(server.origin))).json()).toEqual([7]);
+  });
+
+  test("rejects with the reason of the request's signal, and closes the connection", async () => {
+    await using server = await HostileServer.start(silence);
+    const { fetch } = await fetchWith({});
+    const giving = new AbortController();
+    const request = fetch(new Request(server.origin, { signal: giving.signal }));
+    while (server.asked.length === 0) await Bun.sleep(5);
+    giving.abort(new Error("given up"));
+    await expect(request).rejects.toThrow("given up");
+    while (server.open > 0) await Bun.sleep(5);
+    const late = new Request(server.origin, { signal: AbortSignal.abort(new Error("before")) });
+    await expect(fetch(late)).rejects.toThrow("before");
+    expect(server.asked).toHaveLength(1);
+  });
+
+  test("that is closed lets a request end that runs, and keeps no connection", async () => {
+    const { promise: isTime, resolve } = Promise.withResolvers<void>();
+    await using server = await HostileServer.start((connection, asked) => {
+      if (asked.path === "/slow") void isTime.then(() => json("slow")(connection, asked));
+      else json("quick")(connection, asked);
+    });
+    const transport = await fetchWith({});
+    const slow = transport.fetch(new Request(`${server.origin}/slow`));
+    await (await transport.fetch(new Request(`${server.origin}/quick`))).json();
+    expect(server.open).toBe(2);
+    transport.close();
+    while (server.open > 1) await Bun.sleep(5);
+    resolve();
+    expect(await (await slow).json()).toBe("slow");
+    while (server.open > 0) await Bun.sleep(5);
+  });
+});
