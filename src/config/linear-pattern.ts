@@ -6,8 +6,9 @@
 
 export type LinearPattern = (text: string) => boolean;
 
-/** Undefined where `pattern` is no such expression, or one of more than 1000 steps. */
+/** Undefined where `pattern` is no such expression, or one of more than 1000 characters or steps. */
 export function linearPattern(pattern: string): LinearPattern | undefined {
+  if (pattern.length > MAX_STEPS) return undefined;
   try {
     const start = new Parser(pattern).whole()(END);
     return (text) => follow(start, text);

@@ -318,7 +318,7 @@ export function configSchema(collectors: readonly string[]) {
                 "Patterns of the ids of nodes to leave out, each of which has to match the whole id; several as a list, by repeating the flag, or in the variable separated by commas",
               expected: "a list of regular expressions",
               expectedItem:
-                "a regular expression without look-around, references and word boundaries, and without repetitions of more than 1000 steps",
+                "a regular expression without look-around, references and word boundaries, of at most 1000 steps with all repetitions",
               placeholder: "pattern",
               defaultText: "none",
             },

@@ -109,7 +109,7 @@ function shown(value: unknown): string {
 
 /** An address that is refused for its password, or for a token in its query, is shown without them. */
 const withoutCredentials = (text: string): string =>
-  text.replace(/^(\w+:[/\\]*)?[^/\\?#]*@/, "$1<set>@").replace(/^(\w+:[/\\]+[^?#]*)[?#].*$/s, "$1?<set>");
+  text.replace(/^(\w+:[/\\]+|(?=.*:)).*@/s, "$1<set>@").replace(/^(\w+:[/\\]+[^?#]*)[?#].*$/s, "$1?<set>");
 
 function oneLine(text: string): string {
   const printable = text.replace(/\p{Cc}/gu, "\ufffd");

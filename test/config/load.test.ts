@@ -37,8 +37,16 @@ const VALUES: Readonly<Record<string, readonly [string, string, string]>> = {
   "web.max_requests": ["1", "2", "3"],
   "textfile.name": ["a.prom", "b.prom", "c.prom"],
   "csi.vendor_files": ["trident", "hpe", "trident"],
+  "mayastor.endpoint": ["http://a", "http://b", "http://c"],
+  "mayastor.resources": ["pools", "volumes", "replicas"],
   "log.level": ["debug", "warn", "error"],
   "log.format": ["json", "logfmt", "json"],
+};
+
+/** Flags without which a setting cannot be set. */
+const COMPANIONS: Readonly<Record<string, FlagValues>> = {
+  "mayastor.cert_file": { "mayastor.key-file": "/key" },
+  "mayastor.key_file": { "mayastor.cert-file": "/cert" },
 };
 
 function valuesOf({ name, kind, fallback }: Setting): readonly [string, string, string] {
@@ -68,7 +76,8 @@ describe("every setting", () => {
       const flag: FlagValues = {
         [setting.flag]: setting.kind === "switch" ? flagText === "true" : flagText,
       };
-      const file: FlagValues = { "config.file": path };
+      const others = COMPANIONS[name] ?? {};
+      const file: FlagValues = { ...others, "config.file": path };
       for (const variable of setting.variables) {
         const environment = { [variable.name]: variableText };
         expect(originOf(name, { ...file, ...flag }, environment)).toMatchObject({
@@ -76,11 +85,11 @@ describe("every setting", () => {
           from: "flag",
           detail: `--${setting.flag}`,
         });
-        expect(originOf(name, file, environment)).toMatchObject({
-          value: variableText,
-          from: "environment",
-          detail: variable.name,
-        });
+        const byVariable = { value: variableText, from: "environment", detail: variable.name };
+        expect(originOf(name, others, environment)).toMatchObject(byVariable);
+        expect(originOf(name, file, environment)).toMatchObject(
+          variable.afterFile ? { value: fileText, from: "file" } : byVariable,
+        );
       }
       expect(originOf(name, file, {})).toMatchObject({ value: fileText, from: "file" });
       expect(originOf(name, file, {})?.detail).toMatch(
@@ -197,6 +206,36 @@ describe("variables", () => {
     expect(loaded({}, { EBS_DEVICE: "/dev/nvme1n1" }).settings.ebs.device).toBe("/dev/nvme1n1");
   });
 
+  test("Mayastor's own two are honoured where neither ours nor the file says anything", () => {
+    const environment = { MAYASTOR_REST_ENDPOINT: "http://theirs:8081", MAYASTOR_SCRAPE_TIMEOUT: "1m 30s" };
+    const mayastor = (more: Environment, file?: string) => {
+      const path = join(scratch, "mayastor.yaml");
+      writeFileSync(path, file ?? "");
+      return loaded({ "config.file": path }, { ...environment, ...more }).settings.mayastor;
+    };
+    expect(mayastor({})).toMatchObject({ endpoint: "http://theirs:8081/v0", timeoutMs: 90_000 });
+    expect(mayastor({}, "mayastor: {endpoint: http://file, timeout: 2s}")).toMatchObject({
+      ...{ endpoint: "http://file/v0", timeoutMs: 2000 },
+    });
+    expect(
+      mayastor({ PLUMBLINE_MAYASTOR_ENDPOINT: "http://ours", PLUMBLINE_MAYASTOR_TIMEOUT: "3s" }),
+    ).toMatchObject({ endpoint: "http://ours/v0", timeoutMs: 3000 });
+  });
+
+  test.each(["soon", "10 parsecs", "0s", "-1s", "2d"])(
+    "a MAYASTOR_SCRAPE_TIMEOUT of %p is refused with its name",
+    (text) => {
+      expect(errorOf({}, { MAYASTOR_SCRAPE_TIMEOUT: text }).message).toBe(
+        `MAYASTOR_SCRAPE_TIMEOUT must be a duration such as 10s, "1m 30s", 500ms or 10 (seconds), from 1ms to 1d; it is "${text}"`,
+      );
+    },
+  );
+
+  test("the node's name alone never narrows what Mayastor is asked for", () => {
+    const environment = { NODE_NAME: "a", MY_NODE_NAME: "b", PLUMBLINE_NODE_NAME: "c" };
+    expect(loaded({ "node-name": "d" }, environment).settings.mayastor.nodeName).toBeUndefined();
+  });
+
   test("a name by any variable is not the host's by default", () => {
     expect(loaded({}, { NODE_NAME: hostname() }).settings.nodeNameIsHostName).toBe(false);
     expect(loaded().settings.nodeNameIsHostName).toBe(true);
@@ -274,4 +313,82 @@ test("loading again reads the file anew, and a file that is wrong now leaves wha
   writeFileSync(path, "node_nam: c\n");
   expect(errorOf({ "config.file": path }).message).toContain("did you mean `node_name`?");
   expect(before.settings.nodeName).toBe("a");
+});
+
+describe("Mayastor's REST service", () => {
+  const ENDPOINT = "https://h:8080";
+
+  test.each([
+    ["https://h:8080", "https://h:8080/v0"],
+    ["http://h:8081/", "http://h:8081/v0"],
+    ["https://h/v0", "https://h/v0"],
+    ["HTTPS://H/v0/", "https://h/v0"],
+    ["https://[::1]:8080/v0", "https://[::1]:8080/v0"],
+    ["https://gateway/mayastor", "https://gateway/mayastor/v0"],
+  ])("at %s is asked at %s", (text, base) => {
+    expect(loaded({ "mayastor.endpoint": text }).settings.mayastor.endpoint).toBe(base);
+  });
+
+  test.each([
+    ["mayastor-api-rest:8080", '"mayastor-api-rest:8080"'],
+    ["ftp://h", '"ftp://h"'],
+    ["http:h", '"http:h"'],
+    ["https://", '"https://"'],
+    ["https://h#v0", '"https://h?<set>"'],
+    ["https://user:hunter2@h", '"https://<set>@h"'],
+    ["https://user:/hunter2@h", '"https://<set>@h"'],
+    ["user:hunter2@h", '"<set>@h"'],
+    ["https://hunter2@h/v0", '"https://<set>@h/v0"'],
+    ["https://h/v0?token=hunter2", '"https://h/v0?<set>"'],
+  ])("cannot be at %s, and the message holds no password", (text, shown) => {
+    const { message } = errorOf({ "mayastor.endpoint": text });
+    expect(message).toContain(`user, password, query and fragment; it is ${shown}`);
+    expect(message).not.toContain("hunter2");
+  });
+
+  test("is shown no token over http, unless that is allowed by name", () => {
+    const flags = { "mayastor.endpoint": "http://h", "mayastor.token-file": "/token" };
+    expect(errorOf(flags).message).toBe(
+      "mayastor.token_file would be shown to everybody on the way, as mayastor.endpoint is http; use https, or set mayastor.allow_plaintext_token to true",
+    );
+    expect(loaded({ ...flags, "mayastor.allow-plaintext-token": true }).settings.mayastor.tokenFile).toBe(
+      "/token",
+    );
+    expect(loaded({ ...flags, "mayastor.endpoint": ENDPOINT }).settings.mayastor.tokenFile).toBe("/token");
+  });
+
+  test.each(["mayastor.cert-file", "mayastor.key-file"])("is not given %s alone", (flag) => {
+    expect(errorOf({ [flag]: "/file" }).message).toBe(
+      "mayastor.cert_file and mayastor.key_file belong together; set both or neither",
+    );
+  });
+
+  test("is asked for each resource once, in whatever way it was named", () => {
+    const flags = { "mayastor.resources": ["pools", "nodes", "pools"] };
+    expect(loaded(flags).settings.mayastor.resources).toEqual(["pools", "nodes"]);
+  });
+
+  test("has its files beside the configuration file, or among systemd's credentials", () => {
+    const path = join(scratch, "credentials.yaml");
+    writeFileSync(path, "mayastor: {token_file: token, ca_file: ca.pem, cert_file: c.pem, key_file: key}\n");
+    writeFileSync(join(scratch, "token"), "");
+    const beside = loaded({ "config.file": path }).settings.mayastor;
+    expect(beside).toMatchObject({ tokenFile: join(scratch, "token"), caFile: join(scratch, "ca.pem") });
+    const credentials = mkdtempSync(join(scratch, "credentials-"));
+    writeFileSync(join(credentials, "key"), "");
+    const environment = { CREDENTIALS_DIRECTORY: credentials };
+    expect(loaded({ "config.file": path }, environment).settings.mayastor).toMatchObject({
+      ...{ tokenFile: join(scratch, "token"), keyFile: join(credentials, "key") },
+    });
+    const flags = { "mayastor.cert-file": "/c", "mayastor.key-file": "key" };
+    expect(loaded(flags, environment).settings.mayastor.keyFile).toBe(join(credentials, "key"));
+    expect(loaded(flags).settings.mayastor.keyFile).toBe("key");
+  });
+
+  test("has no node ignored by a pattern that is none", () => {
+    expect(errorOf({ "mayastor.ignore-nodes": ["old-.*", "(old"] }).message).toBe(
+      '--mayastor.ignore-nodes must be a regular expression without look-around, references and word boundaries, of at most 1000 steps with all repetitions; it is "(old"',
+    );
+    expect(loaded({ "mayastor.ignore-nodes": ["old-.*"] }).settings.mayastor.ignoreNodes).toEqual(["old-.*"]);
+  });
 });
