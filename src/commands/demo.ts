@@ -1,6 +1,7 @@
 /**
  * `plumbline demo`: the whole program on a simulated host, for whoever has none of the hardware. The host is a
- * directory of sysfs files and recorded answers of devices; everything in front of it is what `serve` runs.
+ * directory of sysfs files and recorded answers of devices, its Mayastor a REST service; everything in front of them is
+ * what `serve` runs.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -9,10 +10,13 @@ import type { Loaded } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
 import { LivingHost, pathsBelow } from "../demo/living-host.ts";
 import { LIVING_NODE_SHOWS } from "../demo/living-node.ts";
+import { LIVING_CLUSTER_SHOWS, livingCluster } from "../demo/mayastor-cluster.ts";
+import { MayastorRest } from "../demo/mayastor-rest.ts";
 import { LIVING_HOST_SHOWS } from "../demo/nvme-living-host.ts";
 import { parseRecording } from "../demo/nvme-recording.ts";
 import { reasonOf } from "../host/system-error.ts";
 import { createLog } from "../log/create.ts";
+import { RESOURCES } from "../mayastor/model.ts";
 import { expose } from "../metrics/exposition.ts";
 import { OwnMetrics } from "../metrics/own.ts";
 import { name as runtime, version as runtimeVersion } from "../runtime/index.ts";
@@ -52,12 +56,38 @@ export async function run(
     return WRONG_USAGE;
   }
 
-  const host = new LivingHost(Date.now());
+  const since = Date.now();
+  // What is printed once is the same each time.
+  const mayastor = new MayastorRest(() => livingCluster(options.once ? 0 : Date.now() - since));
+  let address: string;
+  try {
+    address = await mayastor.start();
+  } catch (error) {
+    log.error("the REST service of a simulated Mayastor cannot listen", { err: reasonOf(error) });
+    return CANNOT_START;
+  }
+  try {
+    return await runOnOwn(loaded, reload, options, new LivingHost(since), `${address}/v0`);
+  } finally {
+    await mayastor.stop();
+  }
+}
+
+function runOnOwn(
+  loaded: Loaded,
+  reload: () => Loaded,
+  options: { readonly once: boolean },
+  host: LivingHost,
+  endpoint: string,
+): Promise<number> {
   // Also where a fault ends the process.
   process.once("exit", () => host.remove());
-  if (!options.once) host.live(log);
-  const simulated = (loaded: Loaded) => withNode(withPaths(loaded, host.paths));
-  return runOn(simulated(loaded), () => simulated(reload()), options, host.directory);
+  if (!options.once) host.live(createLog(loaded.settings.log));
+  const simulated = (loaded: Loaded) => withMayastor(withNode(withPaths(loaded, host.paths)), endpoint);
+  return runOn(simulated(loaded), () => simulated(reload()), options, {
+    directory: host.directory,
+    endpoint,
+  });
 }
 
 const namedIn = ({ origins }: Loaded): ReadonlySet<string> =>
@@ -84,6 +114,18 @@ function withNode(loaded: Loaded): Loaded {
 
 const NODE_NAME = "demo-node";
 
+/** The simulated service, and all of it, unless the user has one, or names what is to be asked for. */
+function withMayastor(loaded: Loaded, endpoint: string): Loaded {
+  const { settings } = loaded;
+  if (settings.mayastor.endpoint !== undefined) return loaded;
+  const resources = namedIn(loaded).has("mayastor.resources") ? settings.mayastor.resources : RESOURCES;
+  const open = { tokenFile: undefined, caFile: undefined, certFile: undefined, keyFile: undefined };
+  return {
+    ...loaded,
+    settings: { ...settings, mayastor: { ...settings.mayastor, ...open, endpoint, resources } },
+  };
+}
+
 function withPaths({ settings, ...others }: Loaded, path: Settings["path"]): Loaded {
   return { ...others, settings: { ...settings, path } };
 }
@@ -92,7 +134,7 @@ function runOn(
   loaded: Loaded,
   reload: () => Loaded,
   { once }: { readonly once: boolean },
-  living: string | undefined,
+  living: Living | undefined,
 ): Promise<number> {
   if (once) return printOnce(loaded.settings);
   return serve(loaded, reload, openSimulated, (addresses) =>
@@ -132,15 +174,21 @@ function recordingProblem(devfs: string): string | undefined {
   }
 }
 
-/** `living`: the directory of the demo's own host; undefined where the user gave one. */
-function welcome(settings: Settings, addresses: readonly string[], living: string | undefined): string {
+/** The demo's own host, where the user gave none. */
+interface Living {
+  readonly directory: string;
+  /** Of its Mayastor. */
+  readonly endpoint: string;
+}
+
+function welcome(settings: Settings, addresses: readonly string[], living: Living | undefined): string {
   const url = addresses.map(openable).find((address) => address !== undefined);
   const lines = [
     "",
     "plumbline demo: real collectors, simulated devices. Nothing of this machine is read.",
     "",
     ...(url === undefined ? [] : howToOpen(settings, url)),
-    ...(living === undefined ? [] : whatIsSimulated(living)),
+    ...(living === undefined ? [] : whatIsSimulated(settings, living)),
     "Ctrl-C ends it.",
   ];
   return `${lines.join("\n")}\n\n`;
@@ -164,7 +212,7 @@ function howToOpen({ web: { telemetryPath } }: Settings, url: URL): string[] {
   ];
 }
 
-function whatIsSimulated(directory: string): string[] {
+function whatIsSimulated({ mayastor }: Settings, { directory, endpoint }: Living): string[] {
   return [
     "NVMe devices that are simulated, and move:",
     "",
@@ -174,6 +222,7 @@ function whatIsSimulated(directory: string): string[] {
     "",
     ...table(LIVING_NODE_SHOWS),
     "",
+    ...(mayastor.endpoint === endpoint ? theMayastor(endpoint) : []),
     "Worth a look, from the second scrape on and again after half a minute:",
     "",
     ...table([
@@ -185,6 +234,9 @@ function whatIsSimulated(directory: string): string[] {
       ["csi_volume_node_device_info", "which device carries which volume"],
       ["csi_volume_backing_device_info", "which disks, multipath and NVMe devices lie below"],
       ["csi_volume_device_exporter_volumes_skipped", "which volumes have no device, and why"],
+      ["mayastor_node_status, mayastor_node_cordon_state", "which nodes are down, and which are meant to be"],
+      ["mayastor_volume_status, mayastor_pool_status", "which volumes and pools are not in order"],
+      ["mayastor_replica_rebuild_progress_ratio", "how far each rebuild is"],
     ]),
     "",
     "The same host for a node_exporter from 1.12 on, which sees the I/O of each device, and the paths fail:",
@@ -195,6 +247,13 @@ function whatIsSimulated(directory: string): string[] {
     "",
   ];
 }
+
+const theMayastor = (endpoint: string): string[] => [
+  `The Mayastor of its cluster, which answers at ${endpoint}/nodes:`,
+  "",
+  ...table(LIVING_CLUSTER_SHOWS),
+  "",
+];
 
 function table(rows: readonly (readonly [subject: string, what: string])[]): string[] {
   const width = Math.max(...rows.map(([subject]) => subject.length));

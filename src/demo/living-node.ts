@@ -9,6 +9,7 @@ import { addBlockDevices, type BlockDevice, deviceNumberOf } from "./block-devic
 import type { Disk, DiskLoad } from "./disk-statistics.ts";
 import type { FileTree } from "./file-tree.ts";
 import { addKubelet, type MountedAs, rootMount, type Volume } from "./kubelet-tree.ts";
+import { uuidOf } from "./made-up-uuid.ts";
 import { activeSeconds, isActive } from "./nvme-recording.ts";
 
 /** One line a PersistentVolume, for people: what the simulation shows. */
@@ -213,7 +214,7 @@ function mappedVolumes(on: On): Volume[] {
       driver: "ebs.csi.aws.com",
       handle: "vol-0123456789abcdef0",
       pv: "data-postgres-0",
-      pods: [pod("postgres-0")],
+      pods: [uuidOf("postgres-0")],
       staged: true,
       mount: on("nvme1n1"),
     },
@@ -221,7 +222,7 @@ function mappedVolumes(on: On): Volume[] {
       driver: "ebs.csi.aws.com",
       handle: "vol-0fedcba9876543210",
       pv: "warehouse",
-      pods: [pod("clickhouse-0")],
+      pods: [uuidOf("clickhouse-0")],
       staged: true,
       mount: on("nvme2n1p1", "xfs"),
     },
@@ -229,7 +230,7 @@ function mappedVolumes(on: On): Volume[] {
       driver: "io.openebs.csi-mayastor",
       handle: "7e5c1a52-1f0b-4c39-9d2e-6b8f0a3d4c21",
       pv: "orders",
-      pods: [pod("orders-0")],
+      pods: [uuidOf("orders-0")],
       staged: true,
       mount: on("nvme7n1", "xfs"),
     },
@@ -237,7 +238,7 @@ function mappedVolumes(on: On): Volume[] {
       driver: "csi.trident.netapp.io",
       handle: "pvc-5b1d0f7e-ledger",
       pv: "ledger",
-      pods: [pod("ledger-0")],
+      pods: [uuidOf("ledger-0")],
       staged: true,
       mount: on("dm-1", "ext4", "/dev/mapper/luks-ledger"),
     },
@@ -245,7 +246,7 @@ function mappedVolumes(on: On): Volume[] {
       driver: "csi.hpe.com",
       handle: "0600a1b2c3d4e5f6070000000000000000000004a",
       pv: "media",
-      pods: [pod("encoder-a"), pod("encoder-b")],
+      pods: [uuidOf("encoder-a"), uuidOf("encoder-b")],
       staged: true,
       stagedChild: "mount",
       mount: on("dm-2", "xfs", "/dev/mapper/mpathb"),
@@ -254,7 +255,7 @@ function mappedVolumes(on: On): Volume[] {
       driver: "topolvm.io",
       handle: "a90e3b6c-archive",
       pv: "archive",
-      pods: [pod("archiver-0")],
+      pods: [uuidOf("archiver-0")],
       mount: on("dm-3", "xfs", "/dev/topolvm/archive"),
     },
     {
@@ -262,7 +263,7 @@ function mappedVolumes(on: On): Volume[] {
       driver: "rook-ceph.rbd.csi.ceph.com",
       handle: "0001-0009-rook-ceph-0000000000000002-vm-disk",
       pv: "vm-disk",
-      pods: [pod("virt-launcher-vm")],
+      pods: [uuidOf("virt-launcher-vm")],
       stagingChild: "0001-0009-rook-ceph-0000000000000002-vm-disk",
       device: "rbd0",
     },
@@ -270,7 +271,7 @@ function mappedVolumes(on: On): Volume[] {
       driver: "csi.hetzner.cloud",
       handle: "98765432",
       pv: "backups",
-      pods: [pod("backup-0")],
+      pods: [uuidOf("backup-0")],
       staged: true,
       // btrfs shows a device number of its own.
       mount: { device: "0:45", fstype: "btrfs", source: "/dev/sde" },
@@ -292,21 +293,21 @@ function skippedVolumes(on: On): Volume[] {
       driver: "nfs.csi.k8s.io",
       handle: "192.0.2.20#export/home#home##",
       pv: "home",
-      pods: [pod("shell-0")],
+      pods: [uuidOf("shell-0")],
       mount: { device: "0:61", fstype: "nfs4", source: "192.0.2.20:/export/home" },
     },
     {
       driver: "s3.csi.aws.com",
       handle: "example-models",
       pv: "models",
-      pods: [pod("inference-0")],
+      pods: [uuidOf("inference-0")],
       mount: { device: "0:62", fstype: "fuse", source: "mountpoint-s3" },
     },
     {
       driver: "secrets-store.csi.k8s.io",
       handle: `csi-${digest("secrets")}`,
       pv: "secrets",
-      pods: [pod("web-0")],
+      pods: [uuidOf("web-0")],
       ephemeral: true,
       mount: { device: "0:63", fstype: "tmpfs", source: "tmpfs" },
     },
@@ -314,14 +315,14 @@ function skippedVolumes(on: On): Volume[] {
       driver: "hostpath.csi.k8s.io",
       handle: "3c0ffee0-cache",
       pv: "cache",
-      pods: [pod("web-0")],
+      pods: [uuidOf("web-0")],
       mount: { ...on(ROOT_DEVICE), root: "/var/lib/csi-hostpath-data/3c0ffee0-cache" },
     },
     {
       driver: "ebs.csi.aws.com",
       handle: "vol-0000000000000dead",
       pv: "left-behind",
-      pods: [pod("gone-0")],
+      pods: [uuidOf("gone-0")],
     },
   ];
 }
@@ -334,24 +335,12 @@ function jobVolumes(on: On, { job }: Moment): Volume[] {
       driver: "topolvm.io",
       handle: digest(pv).slice(0, 32),
       pv,
-      pods: [pod(pv)],
+      pods: [uuidOf(pv)],
       ...(job.mounted && { mount: on("dm-4", "ext4", `/dev/topolvm/${pv}`) }),
     },
   ];
 }
 
 const jobVolume = (number: number): string => `report-${number}`;
-
-/** The UID of the pod with this name. */
-function pod(name: string): string {
-  const hexadecimal = digest(name);
-  return [
-    hexadecimal.slice(0, 8),
-    hexadecimal.slice(8, 12),
-    `4${hexadecimal.slice(13, 16)}`,
-    `8${hexadecimal.slice(17, 20)}`,
-    hexadecimal.slice(20, 32),
-  ].join("-");
-}
 
 const digest = (text: string): string => createHash("sha256").update(text).digest("hex");

@@ -13,24 +13,33 @@ import { isActive } from "./nvme-recording.ts";
 
 export type { Cluster } from "./mayastor-assembly.ts";
 
+/** The volume `orders` of the demo's Kubernetes node: the only one of this driver there. */
+export const ORDERS = "7e5c1a52-1f0b-4c39-9d2e-6b8f0a3d4c21";
+
+const volumeNamed = (name: string): string => (name === "orders" ? ORDERS : uuidOf(`volume ${name}`));
+
+/** Its PersistentVolume has no name but `pvc-` and the uuid. */
+const shown = (name: string) => `${name} (pvc-${volumeNamed(name).slice(0, 8)}…)`;
+
 /** One line a thing, for people: what the living cluster shows. */
 export const LIVING_CLUSTER_SHOWS: readonly (readonly [subject: string, what: string])[] = [
-  ["worker-1", "the target of most volumes; its second pool, pool-1b, is faulted for 20 of every 30 minutes"],
-  [
-    "worker-2",
-    "cordoned, draining, drained and back in four minutes; the volume mail moves away and comes back",
-  ],
-  ["worker-3", "offline for 7 of every 12 minutes; orders degrades and is rebuilt, scratch faults"],
-  [
-    "worker-4",
-    "restarts every two minutes and is Unknown meanwhile: the target of sessions moves away and comes back",
-  ],
-  ["worker-5", "cordoned for new firmware; logs fills pool-5b up, and is cut every half hour"],
-  ["worker-6", "drains and never ends"],
+  ["worker-1", "well all the time; but its pool-1b is faulted for 20 of every 30 minutes"],
+  ["worker-2", "cordoned, draining, drained and back, every four minutes"],
+  ["worker-3", "offline for 7 of every 12 minutes"],
+  ["worker-4", "restarts every two minutes, and is Unknown meanwhile"],
+  ["worker-5", "cordoned for new firmware; its pool-5b fills up to 96 %, and is cut every half hour"],
+  ["worker-6", "drains and never ends; its pool-6 is suspected now and then"],
   ["worker-7", "drained and gone, but still listed"],
-  ["worker-8", "new: registered, and stored two minutes later; pool-8 is created anew every three minutes"],
-  ["warehouse", "a rebuild that stays at 37 %, for 45 minutes of every hour"],
-  ["idle", "not published, with two snapshots"],
+  ["worker-8", "new: two minutes pass until it is stored; its pool-8 is created every three minutes"],
+  [shown("orders"), "degraded while worker-3 is offline, then rebuilt within three minutes"],
+  [shown("scratch"), "its only replica is on worker-3: faulted meanwhile"],
+  [shown("mail"), "leaves worker-2 while that drains"],
+  [shown("sessions"), "leaves worker-4 when that restarts, after a moment as unknown"],
+  [shown("media"), "degraded while pool-1b is faulted"],
+  [shown("logs"), "what fills pool-5b, thin"],
+  [shown("warehouse"), "its rebuild stays at 37 %, for 45 minutes of every hour"],
+  [shown("ledger"), "why the drain of worker-6 does not end"],
+  [shown("idle"), "not published, with two snapshots"],
 ];
 
 const GIB = 1024 ** 3;
@@ -56,7 +65,7 @@ export function largeCluster(size: ClusterSize): Cluster {
       return { pool: `pool-${(i + k) % size.pools}`, child: "Online", allocated: (1 + (i % 40)) * GIB };
     });
     const target = { node: `node-${i % size.nodes}` };
-    return { uuid: uuidOf(`volume ${i}`), size: 50 * GIB, thin: i % 2 === 0, target, replicas };
+    return { uuid: volumeNamed(String(i)), size: 50 * GIB, thin: i % 2 === 0, target, replicas };
   });
   return assemble({ nodes, pools, volumes });
 }
@@ -219,11 +228,7 @@ function poolsAt({ pool1b, pool3, worker4, pool6, pool8Created }: Moment): PoolP
   ];
 }
 
-/** The volume `orders` of the demo's Kubernetes node: the only one of this driver there. */
-export const ORDERS = "7e5c1a52-1f0b-4c39-9d2e-6b8f0a3d4c21";
-
 function volumesAt(moment: Moment): VolumePlan[] {
-  const named = (name: string) => uuidOf(`volume ${name}`);
   const on = (pool: string, more: Partial<ReplicaPlan> = {}): ReplicaPlan => {
     return { pool: `pool-${pool}`, child: "Online", ...more };
   };
@@ -231,47 +236,47 @@ function volumesAt(moment: Moment): VolumePlan[] {
   const one = { node: "worker-1" };
   return [
     {
-      uuid: ORDERS,
+      uuid: volumeNamed("orders"),
       size: 200 * GIB,
       target: one,
       replicas: [on("1"), on("2"), on("3", moment.orders3)],
       affinityGroup: "shop/orders",
     },
     {
-      uuid: named("scratch"),
+      uuid: volumeNamed("scratch"),
       size: 50 * GIB,
       target: one,
       replicas: [on("3", { child: moment.pool3 === "Online" ? "Online" : "Faulted" })],
     },
-    { uuid: named("mail"), size: 100 * GIB, target: moment.worker2.mail, replicas: [on("1"), on("2")] },
+    { uuid: volumeNamed("mail"), size: 100 * GIB, target: moment.worker2.mail, replicas: [on("1"), on("2")] },
     {
-      uuid: named("sessions"),
+      uuid: volumeNamed("sessions"),
       size: 20 * GIB,
       target: moment.sessions,
       replicas: [on("1"), on("4", whileRestarting)],
     },
     {
-      uuid: named("media"),
+      uuid: volumeNamed("media"),
       size: 300 * GIB,
       target: one,
       replicas: [on("1b", { child: moment.pool1b === "Online" ? "Online" : "Faulted" }), on("2")],
     },
     {
-      uuid: named("logs"),
+      uuid: volumeNamed("logs"),
       size: 2048 * GIB,
       thin: true,
       target: { node: "worker-5" },
       replicas: [on("5b", { allocated: moment.logs })],
     },
     {
-      uuid: named("warehouse"),
+      uuid: volumeNamed("warehouse"),
       size: 400 * GIB,
       target: one,
       replicas: [on("2"), on("5", moment.warehouse)],
     },
-    { uuid: named("ledger"), size: 80 * GIB, target: { node: "worker-6" }, replicas: [on("6")] },
+    { uuid: volumeNamed("ledger"), size: 80 * GIB, target: { node: "worker-6" }, replicas: [on("6")] },
     {
-      uuid: named("idle"),
+      uuid: volumeNamed("idle"),
       size: 60 * GIB,
       thin: true,
       replicas: [on("5", { allocated: 9 * GIB, kind: "SnapshotClone" }), on("6", { allocated: 9 * GIB })],

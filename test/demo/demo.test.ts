@@ -4,6 +4,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LivingHost } from "../../src/demo/living-host.ts";
+import { largeCluster, ORDERS } from "../../src/demo/mayastor-cluster.ts";
+import { MayastorRest } from "../../src/demo/mayastor-rest.ts";
 import { COLLECTORS } from "../../src/scrape/sources.ts";
 import { withHost } from "../support/nvme-host.ts";
 import { ONE_EBS_VOLUME } from "../support/nvme-hosts.ts";
@@ -111,6 +113,7 @@ describe("plumbline demo --once", () => {
       expect(ofDevices(stdout)).toEqual(ofDevices(golden));
       // It has no kubelet, and that of this machine is none of its own.
       expect(stdout).not.toContain('collector="csi"');
+      expect(stdout).not.toContain('collector="mayastor"');
     });
   });
 
@@ -140,14 +143,47 @@ describe("plumbline demo --once", () => {
     });
   });
 
+  test("prints the whole of its Mayastor cluster", async () => {
+    const { stdout } = await runToEnd("--once");
+    expect(stdout).toContain('mayastor_node_status{node_id="worker-7",status="absent"} 1');
+    expect(stdout).toContain('mayastor_node_cordon_state{node_id="worker-6",state="draining"} 1');
+    expect(stdout).toContain('diskpool_status{node="worker-1",name="pool-1"} 1');
+    expect(stdout).toContain(`mayastor_volume_status{volume="${ORDERS}",status="online"} 1`);
+    expect(stdout).toMatch(/^mayastor_replica_rebuild_progress_ratio\{.*\} 0$/m);
+    expect(stdout).toContain('plumbline_collector_success{collector="mayastor"} 1');
+  });
+
+  test("asks Mayastor for no more than what the user names", async () => {
+    const { stdout } = await runToEnd(
+      "--once",
+      "--mayastor.resources=nodes",
+      "--mayastor.node-name=worker-5",
+    );
+    const nodes = stdout.matchAll(/^mayastor_node_online\{node_id="([^"]+)"\}/gm);
+    expect([...nodes].map(([, id]) => id)).toEqual(["worker-5"]);
+    expect(familiesIn(stdout)).not.toContain("mayastor_pool_status");
+  });
+
+  test("asks the Mayastor that the user has in the place of its own", async () => {
+    const others = new MayastorRest(() =>
+      largeCluster({ nodes: 2, pools: 2, volumes: 1, replicasPerVolume: 1 }),
+    );
+    const endpoint = await others.start();
+    const { stdout } = await runToEnd("--once", `--mayastor.endpoint=${endpoint}`);
+    await others.stop();
+    const nodes = stdout.matchAll(/^mayastor_node_online\{node_id="([^"]+)"\}/gm);
+    expect([...nodes].map(([, id]) => id)).toEqual(["node-0", "node-1"]);
+    expect(others.requests).toEqual([{ path: "/v0/nodes", authorized: true }]);
+  });
+
   test("leaves nothing behind", async () => {
     await runToEnd("--once");
     expect(readdirSync(temporary)).toEqual([]);
   });
 });
 
-test("what reads the host knows nothing of the demo", () => {
-  const sources = ["src/csi", "src/host"].flatMap((folder) =>
+test("what reads the host, and asks the control plane, knows nothing of the demo", () => {
+  const sources = ["src/csi", "src/host", "src/mayastor", "src/rest"].flatMap((folder) =>
     readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
       .filter((path) => path.endsWith(".ts"))
       .map((path) => join(folder, path)),
@@ -165,6 +201,9 @@ describe("plumbline demo", () => {
     expect(welcome).toContain(`targets: ["${new URL(url).host}"]`);
     expect(welcome).toContain("nvme5");
     expect(welcome).toContain("data-postgres-0");
+    expect(welcome).toContain(`orders (pvc-${ORDERS.slice(0, 8)}…)`);
+    const nodes = await fetch(/answers at (\S+):/.exec(welcome)?.[1] ?? "");
+    expect(await nodes.text()).toContain('"worker-1"');
     const [, directory = ""] = /--path\.sysfs=(\S+)\/sys/.exec(welcome) ?? [];
     expect(readdirSync(directory).sort()).toEqual(["dev", "proc", "sys", "var"]);
 
@@ -197,7 +236,13 @@ describe("plumbline demo", () => {
     demo.kill("SIGHUP");
     await until(async () => (await scrape()).includes('plumbline_collector_success{collector="ebs"} 1'));
     expect(familiesIn(await scrape())).toContain("ebs_total_read_ops_total");
+    expect(await scrape()).toContain('mayastor_node_online{node_id="worker-1"} 1');
     rmSync(file);
+  });
+
+  test("says nothing of its own Mayastor where the user has one", async () => {
+    const demo = start("--web.listen-address=127.0.0.1:0", "--mayastor.endpoint=http://127.0.0.1:9");
+    expect(await welcomeOf(demo)).not.toContain("pvc-");
   });
 
   test("says so where its address is in use, and that another can be given", async () => {
