@@ -2,7 +2,7 @@
 import ky from "ky";
 import { type ClientTls, fetchWith, type Transport } from "../runtime/index.ts";
 import { dropBody, readBody, TooLarge, UnknownEncoding } from "./body.ts";
-import { readClientTls, readToken } from "./credentials.ts";
+import { readToken, TlsCredentials } from "./credentials.ts";
 import { type FailureReason, RestFailure } from "./failure.ts";
 import { unanswered } from "./unanswered.ts";
 import { within } from "./within.ts";
@@ -30,16 +30,23 @@ export interface Limits {
   readonly maxBytes: number;
 }
 
+interface Connection {
+  readonly tls: ClientTls;
+  readonly transport: Promise<Transport>;
+}
+
 const MAX_ERROR_BYTES = 64 * 1024;
 /** For the word in the body of an error answer, which is nothing to wait for. */
 const ERROR_BODY_MS = 1000;
 
 export class RestClient {
   readonly #target: RestTarget;
-  #connection: { readonly tls: ClientTls; readonly transport: Promise<Transport> } | undefined;
+  readonly #credentials: TlsCredentials;
+  #connection: Connection | undefined;
 
   constructor(target: RestTarget) {
     this.#target = target;
+    this.#credentials = new TlsCredentials(target);
   }
 
   /**
@@ -54,10 +61,12 @@ export class RestClient {
     return within(
       limits,
       async (signal) => {
-        const response = await this.#get(url, where, signal);
+        const { tokenFile } = this.#target;
+        const token = tokenFile === undefined ? undefined : readToken(tokenFile);
+        const response = await this.#get(url, where, token, signal);
         hasBegun = true;
         if (!response.ok) throw await this.#refused(response, where, limits);
-        return parse(await bodyOf(response, where, limits.maxBytes), where, response.status);
+        return parse(await bodyOf(response, where, limits.maxBytes), where, response.status, token);
       },
       () => new RestFailure("timeout", lateMessage(where, limitMs, hasBegun)),
     );
@@ -69,14 +78,13 @@ export class RestClient {
     this.#connection = undefined;
   }
 
-  async #get(url: URL, where: string, signal: AbortSignal): Promise<Response> {
-    const { tokenFile } = this.#target;
-    const token = tokenFile === undefined ? {} : { authorization: `Bearer ${readToken(tokenFile)}` };
+  async #get(url: URL, where: string, token: string | undefined, signal: AbortSignal): Promise<Response> {
     const { tls, transport } = this.#connect();
     const { fetch } = await transport;
+    const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
     const showsCertificate = url.protocol === "https:" && tls.cert !== undefined;
     return ky.get(url, {
-      headers: { accept: "application/json", "accept-encoding": "identity", ...token },
+      headers: { accept: "application/json", "accept-encoding": "identity", ...authorization },
       redirect: "manual",
       retry: 0,
       throwHttpErrors: false,
@@ -90,12 +98,12 @@ export class RestClient {
   }
 
   /** Connections of other certificates than the files hold now are not used again. */
-  #connect(): { readonly tls: ClientTls; readonly transport: Promise<Transport> } {
-    const tls = { ...readClientTls(this.#target), insecureSkipVerify: this.#target.insecureSkipVerify };
-    const known = this.#connection;
-    if (known !== undefined && sameFiles(known.tls, tls)) return known;
+  #connect(): Connection {
+    const tls = this.#credentials.read();
+    if (this.#connection?.tls === tls) return this.#connection;
     this.close();
-    this.#connection = { tls, transport: fetchWith(tls) };
+    const { insecureSkipVerify } = this.#target;
+    this.#connection = { tls, transport: fetchWith({ ...tls, insecureSkipVerify }) };
     return this.#connection;
   }
 
@@ -132,9 +140,6 @@ export class RestClient {
   }
 }
 
-const sameFiles = (one: ClientTls, other: ClientTls): boolean =>
-  one.ca === other.ca && one.cert === other.cert && one.key === other.key;
-
 function reasonOf(status: number): FailureReason {
   if (status < 400) return "redirect";
   if (status === 401 || status === 403) return "unauthorized";
@@ -160,12 +165,30 @@ async function bodyOf(response: Response, where: string, maxBytes: number): Prom
 }
 
 /** The error of JSON.parse is dropped: it quotes what it could not read. */
-function parse(body: Uint8Array, where: string, status: number): unknown {
+function parse(body: Uint8Array, where: string, status: number, token: string | undefined): unknown {
+  let json: unknown;
+  let givesTokenBack: boolean;
   try {
-    return JSON.parse(text(body));
+    const plain = text(body);
+    json = JSON.parse(plain);
+    givesTokenBack = token !== undefined && holds(plain, json, token);
   } catch {
     throw new RestFailure("bad_body", `the answer of ${where} is not JSON`, { status });
   }
+  if (givesTokenBack)
+    throw new RestFailure("bad_body", `the answer of ${where} holds the token that it was asked with`, {
+      status,
+    });
+  return json;
+}
+
+/** Whatever is shorter may be a word of any answer. */
+const LEAST_SECRET_LENGTH = 16;
+
+/** Texts of an answer become labels, which everybody reads. JSON may write any letter as `\u0061`. */
+function holds(plain: string, json: unknown, token: string): boolean {
+  if (token.length < LEAST_SECRET_LENGTH) return false;
+  return plain.includes(token) || (plain.includes("\\") && JSON.stringify(json).includes(token));
 }
 
 const text = (bytes: Uint8Array): string => new TextDecoder("utf-8", { fatal: true }).decode(bytes);

@@ -27,50 +27,65 @@ export interface TlsFiles {
   readonly keyFile: string | undefined;
 }
 
-/** Throws RestFailure("credentials") where a file cannot be read, or is not what it should be. */
-export function readClientTls({
-  caFile,
-  certFile,
-  keyFile,
-}: TlsFiles): Omit<ClientTls, "insecureSkipVerify"> {
-  const ca = caFile === undefined ? undefined : readCertificates("CA", caFile);
-  if (certFile === undefined || keyFile === undefined) return { ca };
-  // Where both change in one step, the first reading may have fallen between the two files.
-  return {
-    ca,
-    ...(readPair(certFile, keyFile) ?? readPair(certFile, keyFile) ?? mismatch(certFile, keyFile)),
-  };
+type Texts = Pick<ClientTls, "ca" | "cert" | "key">;
+
+export class TlsCredentials {
+  readonly #files: TlsFiles;
+  #checked: Texts | undefined;
+
+  constructor(files: TlsFiles) {
+    this.#files = files;
+  }
+
+  /**
+   * The same object for as long as the files hold the same. Throws RestFailure("credentials") where one of them cannot be
+   * read, or is not what it should be.
+   */
+  read(): Texts {
+    const texts = readTexts(this.#files);
+    const { ca, cert, key } = this.#checked ?? {};
+    if (this.#checked !== undefined && ca === texts.ca && cert === texts.cert && key === texts.key)
+      return this.#checked;
+    // Where both change in one step, the first reading may have fallen between the two files.
+    const whole = isWhole(texts, this.#files) ? texts : readTexts(this.#files);
+    if (whole !== texts && !isWhole(whole, this.#files)) throw mismatch(this.#files);
+    this.#checked = whole;
+    return whole;
+  }
 }
 
-/** Undefined where the one does not belong to the other. */
-function readPair(certFile: string, keyFile: string): { cert: string; key: string } | undefined {
-  const cert = readCertificates("certificate", certFile);
-  const key = readText("key", keyFile, MAX_PEM_BYTES);
+function readTexts({ caFile, certFile, keyFile }: TlsFiles): Texts {
+  const read = (what: string, path: string | undefined) =>
+    path === undefined ? undefined : readText(what, path, MAX_PEM_BYTES);
+  return { ca: read("CA", caFile), cert: read("certificate", certFile), key: read("key", keyFile) };
+}
+
+/** False where the key is not the certificate's. Checked here, because Deno ignores what it cannot decode. */
+function isWhole({ ca, cert, key }: Texts, { caFile, certFile, keyFile }: TlsFiles): boolean {
+  if (ca !== undefined) certificates("CA", caFile, ca);
+  if (cert === undefined || key === undefined) return true;
+  const [own] = certificates("certificate", certFile, cert);
   try {
-    return new X509Certificate(cert).checkPrivateKey(createPrivateKey(key)) ? { cert, key } : undefined;
+    return own?.checkPrivateKey(createPrivateKey(key)) === true;
   } catch {
     throw unusable("key", keyFile, "it holds no private key in PEM without a passphrase");
   }
 }
 
-function mismatch(certFile: string, keyFile: string): never {
-  throw unusable("key", keyFile, `it is not the one of the certificate in ${certFile}`);
-}
-
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-/** Checked here, because Deno takes for no certificate what it cannot read. */
-function readCertificates(what: string, path: string): string {
-  const text = readText(what, path, MAX_PEM_BYTES);
-  const certificates = text.match(CERTIFICATE) ?? [];
+function certificates(what: string, path: string | undefined, text: string): X509Certificate[] {
+  const found = text.match(CERTIFICATE) ?? [];
+  if (found.length === 0) throw unusable(what, path, "it holds no certificate in PEM");
   try {
-    for (const certificate of certificates) new X509Certificate(certificate);
+    return found.map((certificate) => new X509Certificate(certificate));
   } catch {
     throw unusable(what, path, "a certificate in it cannot be decoded");
   }
-  if (certificates.length === 0) throw unusable(what, path, "it holds no certificate in PEM");
-  return text;
 }
+
+const mismatch = ({ certFile, keyFile }: TlsFiles): RestFailure =>
+  unusable("key", keyFile, `it is not the one of the certificate in ${certFile}`);
 
 /** Never waits, as for the writer of a FIFO. */
 function readText(what: string, path: string, maxBytes: number): string {
@@ -89,5 +104,5 @@ function readText(what: string, path: string, maxBytes: number): string {
   }
 }
 
-const unusable = (what: string, path: string, why: string): RestFailure =>
+const unusable = (what: string, path: string | undefined, why: string): RestFailure =>
   new RestFailure("credentials", `cannot use the ${what} file ${path}: ${why}`);

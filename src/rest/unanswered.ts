@@ -1,5 +1,5 @@
 /** Why no answer came, from the code of the error: its own text is another in each runtime, and may hold a query. */
-import { errorCode } from "../runtime/index.ts";
+import { codeOf } from "../host/system-error.ts";
 import { RestFailure } from "./failure.ts";
 
 /** What is wrong with the server's certificate, or with the handshake; the names are those of OpenSSL and of Node. */
@@ -18,7 +18,7 @@ const TLS: Readonly<Record<string, string>> = {
   ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: "it wants a client certificate",
   ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: "it does not trust the client certificate",
 };
-const OTHER_TLS = /^(?:ERR_)?(?:SSL|TLS|OSSL|BORINGSSL|CERT|UNABLE_TO_|CRL_|INVALID_CA|EPROTO)|CERT|SSL/;
+const OTHER_TLS = /^(?:ERR_TLS_|UNABLE_TO_|CRL_|INVALID_CA$|EPROTO$)|CERT|SSL/;
 
 const CONNECT: Readonly<Record<string, string>> = {
   ECONNREFUSED: "connection refused",
@@ -37,8 +37,8 @@ const CLOSED: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE", "ERR_SOCKET_
 
 /** `showsCertificate`: of the client; some servers close the connection without a word if they do not like it. */
 export function unanswered(error: unknown, where: string, showsCertificate: boolean): RestFailure {
-  const code = codeOf(error);
-  if (code.startsWith("HPE_HEADER_OVERFLOW"))
+  const code = codeOf(causeOf(error)) ?? "";
+  if (code === "HPE_HEADER_OVERFLOW")
     return new RestFailure("too_large", `the head of the answer of ${where} is too large`);
   if (code.startsWith("HPE_")) return new RestFailure("bad_body", `the answer of ${where} is not HTTP`);
   if (code in TLS || OTHER_TLS.test(code))
@@ -51,8 +51,5 @@ export function unanswered(error: unknown, where: string, showsCertificate: bool
 }
 
 /** Of several addresses that were tried, the error of the first. */
-function codeOf(error: unknown): string {
-  const own = errorCode(error);
-  if (own !== undefined) return own;
-  return error instanceof AggregateError ? codeOf(error.errors[0]) : "";
-}
+const causeOf = (error: unknown): unknown =>
+  error instanceof AggregateError && codeOf(error) === undefined ? error.errors[0] : error;

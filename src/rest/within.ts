@@ -5,7 +5,8 @@ const MAX_DELAY_MS = 2 ** 31 - 1;
 
 /**
  * `deadline` is on the clock of `performance.now()`. Rejects with `late()` when it comes, with the signal's reason when
- * that aborts; the signal that the work gets is aborted with the same, and nothing waits for the work any more.
+ * that aborts; nothing waits for the work any more then. However it fails, the signal that the work got is aborted: what
+ * was begun for it ends.
  */
 export async function within<T>(
   { signal, deadline }: { readonly signal: AbortSignal; readonly deadline: number },
@@ -26,6 +27,9 @@ export async function within<T>(
   signal.addEventListener("abort", giveUp, { once: true });
   try {
     return await Promise.race([work(end.signal), ended]);
+  } catch (error) {
+    end.abort(error);
+    throw error;
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", giveUp);

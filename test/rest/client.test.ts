@@ -223,6 +223,7 @@ describe("the service's own word for an error", () => {
     const outcome = await ask({ base: server.origin, errorKindOf: orThrow });
     expect(outcome).toMatchObject({ reason: "http_5xx", status: 503 });
     expect(outcome.kind).toBeUndefined();
+    while (server.open > 0) await Bun.sleep(5);
   });
 });
 

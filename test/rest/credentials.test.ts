@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
-import { readClientTls, readToken } from "../../src/rest/credentials.ts";
+import { readToken, TlsCredentials } from "../../src/rest/credentials.ts";
 import { RestFailure } from "../../src/rest/failure.ts";
 import { type Certificates, makeCertificates } from "../web/certificates.ts";
 
@@ -82,7 +82,7 @@ describe("certificates", () => {
   test("are read as they stand in their files, several in one too", () => {
     const both = file("both.pem", `# two\n${made.ca.cert}\n${made.stranger.cert}`);
     const { certFile, keyFile, cert, key } = made.client;
-    expect(readClientTls({ caFile: both, certFile, keyFile })).toEqual({
+    expect(new TlsCredentials({ caFile: both, certFile, keyFile }).read()).toEqual({
       ca: `# two\n${made.ca.cert}\n${made.stranger.cert}`,
       cert,
       key,
@@ -90,7 +90,17 @@ describe("certificates", () => {
   });
 
   test("may be named nowhere", () => {
-    expect(readClientTls(none)).toEqual({ ca: undefined });
+    expect(new TlsCredentials(none).read()).toEqual({ ca: undefined, cert: undefined, key: undefined });
+  });
+
+  test("are the same object for as long as the files hold the same", () => {
+    const caFile = file("changing.pem", made.ca.cert);
+    const credentials = new TlsCredentials({ ...none, caFile });
+    const first = credentials.read();
+    writeFileSync(caFile, made.ca.cert);
+    expect(credentials.read()).toBe(first);
+    writeFileSync(caFile, made.stranger.cert);
+    expect(credentials.read()).toMatchObject({ ca: made.stranger.cert });
   });
 
   const DAMAGED = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
@@ -121,7 +131,7 @@ describe("certificates", () => {
       "it is not the one of the certificate",
     ],
   ])("%s is refused", (_, files, why) => {
-    const failure = failureOf(() => readClientTls(files()));
+    const failure = failureOf(() => new TlsCredentials(files()).read());
     expect(failure.reason).toBe("credentials");
     expect(failure.message).toContain(why);
     expect(failure.message).not.toContain("-----");

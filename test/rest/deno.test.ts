@@ -38,7 +38,7 @@ afterAll(() => rmSync(made.directory, { recursive: true }));
 
 /** As each of the requests ended under Deno, with the permissions that plumbline has there. */
 function askUnderDeno(askings: readonly Asking[]): Promise<Outcome[]> {
-  const permissions = ["--allow-net", "--allow-read", "--allow-env"];
+  const permissions = ["--allow-net", "--allow-read", "--allow-env", "--allow-sys"];
   const program = join(ROOT, "test/rest/asking-program.ts");
   const words = ["run", "--quiet", "--no-prompt", ...permissions, program, JSON.stringify(askings)];
   const child = spawn(deno ?? "", words, { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });

@@ -33,6 +33,16 @@ test("work that is late is told so", async () => {
   expect(reason).toEqual(new Error("late"));
 });
 
+test("what was begun for work that fails is told so", async () => {
+  let begun = new AbortController().signal;
+  const failing = async (signal: AbortSignal) => {
+    begun = signal;
+    throw new Error("failed");
+  };
+  await expect(within({ signal: nobody(), deadline: farOff() }, failing, late)).rejects.toThrow("failed");
+  expect(begun.reason).toEqual(new Error("failed"));
+});
+
 test("work begins neither after the deadline nor after it was given up", async () => {
   let hasBegun = false;
   const begin = async () => {
