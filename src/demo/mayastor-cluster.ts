@@ -13,37 +13,6 @@ import { isActive } from "./nvme-recording.ts";
 
 export type { Cluster } from "./mayastor-assembly.ts";
 
-/** The volume `orders` of the demo's Kubernetes node: the only one of this driver there. */
-export const ORDERS = "7e5c1a52-1f0b-4c39-9d2e-6b8f0a3d4c21";
-
-const volumeNamed = (name: string): string => (name === "orders" ? ORDERS : uuidOf(`volume ${name}`));
-
-/** Its PersistentVolume has no name but `pvc-` and the uuid. */
-const shown = (name: string) => `${name} (pvc-${volumeNamed(name).slice(0, 8)}…)`;
-
-/** One line a thing, for people: what the living cluster shows. */
-export const LIVING_CLUSTER_SHOWS: readonly (readonly [subject: string, what: string])[] = [
-  ["worker-1", "well all the time; but its pool-1b is faulted for 20 of every 30 minutes"],
-  ["worker-2", "cordoned, draining, drained and back, every four minutes"],
-  ["worker-3", "offline for 7 of every 12 minutes"],
-  ["worker-4", "restarts every two minutes, and is Unknown meanwhile"],
-  ["worker-5", "cordoned for new firmware; its pool-5b fills up to 96 %, and is cut every half hour"],
-  ["worker-6", "drains and never ends; its pool-6 is suspected now and then"],
-  ["worker-7", "drained and gone, but still listed"],
-  ["worker-8", "new: two minutes pass until it is stored; its pool-8 is created every three minutes"],
-  [shown("orders"), "degraded while worker-3 is offline, then rebuilt within three minutes"],
-  [shown("scratch"), "its only replica is on worker-3: faulted meanwhile"],
-  [shown("mail"), "leaves worker-2 while that drains"],
-  [shown("sessions"), "leaves worker-4 when that restarts, after a moment as unknown"],
-  [shown("media"), "degraded while pool-1b is faulted"],
-  [shown("logs"), "what fills pool-5b, thin"],
-  [shown("warehouse"), "its rebuild stays at 37 %, for 45 minutes of every hour"],
-  [shown("ledger"), "why the drain of worker-6 does not end"],
-  [shown("idle"), "not published, with two snapshots"],
-];
-
-const GIB = 1024 ** 3;
-
 /** What it looks like so many ms after it began. What goes wrong lasts as long as the alert about it waits. */
 export function livingCluster(elapsedMs: number): Cluster {
   const moment = momentAt(elapsedMs / 1000);
@@ -76,6 +45,8 @@ export interface ClusterSize {
   readonly volumes: number;
   readonly replicasPerVolume: number;
 }
+
+const GIB = 1024 ** 3;
 
 const VERSION = "v2.9.0";
 const OLD_VERSION = "v2.7.1";
@@ -283,4 +254,37 @@ function volumesAt(moment: Moment): VolumePlan[] {
       snapshots: { count: 2, bytes: 3 * GIB },
     },
   ];
+}
+
+/** The volume `orders` of the demo's Kubernetes node: the only one of this driver there. */
+export const ORDERS = "7e5c1a52-1f0b-4c39-9d2e-6b8f0a3d4c21";
+
+function volumeNamed(name: string): string {
+  return name === "orders" ? ORDERS : uuidOf(`volume ${name}`);
+}
+
+/** One line a thing, for people: what the living cluster shows. */
+export const LIVING_CLUSTER_SHOWS: readonly (readonly [subject: string, what: string])[] = [
+  ["worker-1", "well all the time; but its pool-1b is faulted for 20 of every 30 minutes"],
+  ["worker-2", "cordoned, draining, drained and back, every four minutes"],
+  ["worker-3", "offline for 7 of every 12 minutes"],
+  ["worker-4", "restarts every two minutes, and is Unknown meanwhile"],
+  ["worker-5", "cordoned for new firmware; its pool-5b fills up to 96 %, and is cut every half hour"],
+  ["worker-6", "drains and never ends; its pool-6 is suspected now and then"],
+  ["worker-7", "drained and gone, but still listed"],
+  ["worker-8", "new: two minutes pass until it is stored; its pool-8 is created every three minutes"],
+  [shown("orders"), "degraded while worker-3 is offline, then rebuilt within three minutes"],
+  [shown("scratch"), "its only replica is on worker-3: faulted meanwhile"],
+  [shown("mail"), "leaves worker-2 while that drains"],
+  [shown("sessions"), "leaves worker-4 when that restarts, after a moment as unknown"],
+  [shown("media"), "degraded while pool-1b is faulted"],
+  [shown("logs"), "what fills pool-5b, thin"],
+  [shown("warehouse"), "its rebuild stays at 37 %, for 45 minutes of every hour"],
+  [shown("ledger"), "why the drain of worker-6 does not end"],
+  [shown("idle"), "not published, with two snapshots"],
+];
+
+/** Its PersistentVolume has no name but `pvc-` and the uuid. */
+function shown(name: string): string {
+  return `${name} (pvc-${volumeNamed(name).slice(0, 8)}…)`;
 }
