@@ -73,7 +73,7 @@ interface Failing extends AsyncDisposable {
   /** Requests that the service has seen. */
   requests(): number;
   /** From now on the service answers well; absent where it cannot come to that. */
-  readonly recover?: () => Promise<void>;
+  readonly recover?: (() => Promise<void>) | undefined;
 }
 
 interface Failure {
@@ -167,6 +167,15 @@ const ANSWERS: readonly Failure[] = [
   row("a body that is reset", "bad_body", resetInBody, { status: 200 }),
   row("half of a JSON text", "bad_body", answer(200, `[{"id":"${PLANTED}`), { status: 200 }),
   row("JSON nested deeper than any stack", "bad_body", answer(200, tooDeep), { status: 200 }),
+  row("200 with the token as an id", "bad_body", json([{ id: `node-${JWT}` }]), { status: 200 }),
+  row(
+    "200 with the token in other letters of JSON",
+    "bad_body",
+    answer(200, `[{"id":"\\u0065${JWT.slice(1)}"}]`),
+    {
+      status: 200,
+    },
+  ),
   row("a text where a list should be", "bad_body", json(PLANTED), { status: 200 }),
   row("null", "bad_body", json(null), { status: 200 }),
   row("an object where a list should be", "bad_body", json({ [PLANTED]: [] }), { status: 200 }),
@@ -204,6 +213,17 @@ const REFUSED: Failure = {
       },
       [Symbol.asyncDispose]: async () => server?.stop(),
     };
+  },
+};
+
+const NO_HANDSHAKE: Failure = {
+  name: "a TLS handshake that is never answered",
+  reason: "timeout",
+  requests: 0,
+  async begin() {
+    const { mayastor, ...plain } = await conducted(silence, late);
+    const endpoint = mayastor.endpoint?.replace("http:", "https:");
+    return { ...plain, mayastor: { ...mayastor, endpoint }, recover: undefined };
   },
 };
 
@@ -323,7 +343,8 @@ const now = (): number => Date.now() / 1000;
 const seriesOf = (expositions: readonly string[]): Series => seriesOfExposition(expositions.at(-1) ?? "");
 
 describe("a service that fails leaves only what is said of the fetches, counts it, and is told of once", () => {
-  for (const failure of [REFUSED, ...ANSWERS]) test(failure.name, () => holds(failure), PATIENCE_MS);
+  for (const failure of [REFUSED, NO_HANDSHAKE, ...ANSWERS])
+    test(failure.name, () => holds(failure), PATIENCE_MS);
 
   test.each([301, 302, 303, 307, 308])(
     "a redirect, %i: where it points to is never asked",
