@@ -31,7 +31,10 @@ export async function serveMayastor(endpoint: string, ...flags: string[]): Promi
   const origin = await process.line(/address="?(http:[^\s"]+)\/?/).then((address) => new URL(address).origin);
   const exposition = async (timeoutSeconds = 10): Promise<string> => {
     const headers = { "X-Prometheus-Scrape-Timeout-Seconds": String(timeoutSeconds) };
-    return (await fetch(`${origin}/metrics`, { headers })).text();
+    const answer = await fetch(`${origin}/metrics`, { headers });
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`${answer.status} ${text}\n${process.log()}`);
+    return text;
   };
   return {
     process,
