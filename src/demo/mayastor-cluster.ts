@@ -157,8 +157,8 @@ const POOL_5B_BYTES = 512 * GIB;
 
 function nodesAt({ worker2, worker3, worker4, worker8Stored }: Moment): NodePlan[] {
   const worker = (number: number, status: NodeStatus | undefined, cordon?: CordonDrainState): NodePlan => {
-    const version = number < 7 ? VERSION : OLD_VERSION;
-    return { id: `worker-${number}`, address: addressOf(10 + number), version, status, cordon };
+    const version = number === 7 ? OLD_VERSION : VERSION;
+    return { id: `worker-${number}`, address: addressOf(9 + number), version, status, cordon };
   };
   const maintenance = { cordonlabels: [], drainlabels: MAINTENANCE };
   return [
@@ -174,7 +174,7 @@ function nodesAt({ worker2, worker3, worker4, worker8Stored }: Moment): NodePlan
 }
 
 function poolsAt({ pool1b, pool3, worker4, pool6, pool8Created }: Moment): PoolPlan[] {
-  const pool = (name: string, status: PoolStatus | undefined, capacity = 1024 * GIB): PoolPlan => {
+  const pool = (name: string, status: PoolStatus | undefined, capacity = 2048 * GIB): PoolPlan => {
     const number = name.slice(0, 1);
     const disks = [`/dev/disk/by-id/nvme-example-${name}`];
     return {

@@ -176,6 +176,11 @@ describe("what goes wrong in the living cluster", () => {
     expect(longestSeconds(holds)).toBeGreaterThan(waitSeconds + 60);
   });
 
+  test("fills one pool and no other", () => {
+    const full = MOMENTS.flatMap(({ pools }) => pools.filter((pool) => fillOf(pool) > 0.8));
+    expect(new Set(full.map(({ id }) => id))).toEqual(new Set(["pool-5b"]));
+  });
+
   test("is all that alerts on the cluster itself are about", () => {
     const blind = "MayastorFetchFailing";
     expect([...waits.keys()].sort()).toEqual([...FIRES.map(([alert]) => alert), blind].sort());
