@@ -69,7 +69,7 @@ interface Moment {
   readonly pool6: PoolStatus;
   readonly worker8Stored: boolean;
   readonly pool8Created: boolean;
-  readonly warehouse: Child;
+  readonly analytics: Child;
 }
 
 interface Target {
@@ -102,7 +102,7 @@ function momentAt(seconds: number): Moment {
     pool6: isActive(POOL_6_SUSPECTED, seconds) ? "Suspected" : "Online",
     worker8Stored: seconds >= WORKER_8_STORED_AFTER,
     pool8Created: isActive(POOL_8_CREATED, seconds),
-    warehouse: stalledRebuildAt(seconds),
+    analytics: stalledRebuildAt(seconds),
   };
 }
 
@@ -227,7 +227,7 @@ function volumesAt(moment: Moment): VolumePlan[] {
       replicas: [on("1"), on("4", whileRestarting)],
     },
     {
-      uuid: volumeNamed("media"),
+      uuid: volumeNamed("photos"),
       size: 300 * GIB,
       target: one,
       replicas: [on("1b", { child: moment.pool1b === "Online" ? "Online" : "Faulted" }), on("2")],
@@ -240,12 +240,12 @@ function volumesAt(moment: Moment): VolumePlan[] {
       replicas: [on("5b", { allocated: moment.logs })],
     },
     {
-      uuid: volumeNamed("warehouse"),
+      uuid: volumeNamed("analytics"),
       size: 400 * GIB,
       target: one,
-      replicas: [on("2"), on("5", moment.warehouse)],
+      replicas: [on("2"), on("5", moment.analytics)],
     },
-    { uuid: volumeNamed("ledger"), size: 80 * GIB, target: { node: "worker-6" }, replicas: [on("6")] },
+    { uuid: volumeNamed("billing"), size: 80 * GIB, target: { node: "worker-6" }, replicas: [on("6")] },
     {
       uuid: volumeNamed("idle"),
       size: 60 * GIB,
@@ -277,10 +277,10 @@ export const LIVING_CLUSTER_SHOWS: readonly (readonly [subject: string, what: st
   [shown("scratch"), "its only replica is on worker-3: faulted meanwhile"],
   [shown("mail"), "leaves worker-2 while that drains"],
   [shown("sessions"), "leaves worker-4 when that restarts, after a moment as unknown"],
-  [shown("media"), "degraded while pool-1b is faulted"],
+  [shown("photos"), "degraded while pool-1b is faulted"],
   [shown("logs"), "what fills pool-5b, thin"],
-  [shown("warehouse"), "its rebuild stays at 37 %, for 45 minutes of every hour"],
-  [shown("ledger"), "why the drain of worker-6 does not end"],
+  [shown("analytics"), "its rebuild stays at 37 %, for 45 minutes of every hour"],
+  [shown("billing"), "why the drain of worker-6 does not end"],
   [shown("idle"), "not published, with two snapshots"],
 ];
 
