@@ -3,6 +3,7 @@
  * of the fetches in metrics and in the log.
  */
 import type { FaultLog } from "../log/faults.ts";
+import type { LogFields } from "../log/log.ts";
 import type { ScrapeContext } from "../metrics/collector.ts";
 import { counter, type Descriptor, gauge } from "../metrics/descriptor.ts";
 import type { OwnMetrics } from "../metrics/own.ts";
@@ -132,28 +133,38 @@ export class ResourceFetch<T> {
   }
 
   #tell({ skipped, unrecognized }: Tally): void {
+    const resource = this.#resource;
     for (const reason of SKIP_REASONS) {
       const entries = skipped.get(reason) ?? 0;
-      this.#own.counter(ITEMS_SKIPPED).inc({ resource: this.#resource, reason }, entries);
-      if (reason === "ignored") continue;
-      const [key, fields] = [this.#key(reason), { ...this.#fields, reason }];
-      if (entries === 0)
-        this.#faults.recover(key, `nothing of Mayastor's ${this.#resource} is ${reason} any more`, fields);
-      else {
-        const message = `some of Mayastor's ${this.#resource} are left out: ${reason}`;
-        this.#faults.fail(key, message, { ...fields, entries }, "warn");
-      }
+      this.#own.counter(ITEMS_SKIPPED).inc({ resource, reason }, entries);
+      const told = `Mayastor's ${resource} is left out`;
+      // Whoever has entries ignored knows of them.
+      if (reason !== "ignored")
+        this.#note(
+          reason,
+          entries,
+          `something of ${told}: ${reason}`,
+          `nothing of ${told} any more: ${reason}`,
+          { reason },
+        );
     }
-    for (const field of FIELDS[this.#resource]) {
+    for (const field of FIELDS[resource]) {
       const values = unrecognized.get(field) ?? 0;
       this.#own.counter(UNRECOGNIZED_VALUES).inc({ field }, values);
-      const [key, fields] = [this.#key(field), { ...this.#fields, field }];
-      if (values === 0) this.#faults.recover(key, `every ${field} of Mayastor's is known again`, fields);
-      else {
-        const message = `Mayastor says a ${field} that plumbline does not know`;
-        this.#faults.fail(key, message, { ...fields, values }, "warn");
-      }
+      this.#note(
+        field,
+        values,
+        `Mayastor's ${resource} have a ${field} that plumbline does not know`,
+        `every ${field} of Mayastor's ${resource} is known again`,
+        { field },
+      );
     }
+  }
+
+  #note(fault: string, count: number, message: string, end: string, about: LogFields): void {
+    const fields = { ...this.#fields, ...about };
+    if (count === 0) this.#faults.recover(this.#key(fault), end, fields);
+    else this.#faults.fail(this.#key(fault), message, { ...fields, values: count }, "warn");
   }
 
   #key(fault: string): string {
@@ -168,10 +179,11 @@ export class ResourceFetch<T> {
 /** What is left of the scrape's time when a fetch has taken all of its own. */
 const RESERVE_MS = 200;
 
+/** Enumerations that the resource's answers have. */
 const FIELDS: Readonly<Record<Resource, readonly EnumField[]>> = {
   nodes: ["node_status", "cordon_state"],
   pools: ["pool_status", "pool_spec_status"],
-  volumes: ["volume_status", "target_state", "child_status"],
+  volumes: ["volume_status", "target_state", "replica_status", "child_status"],
   replicas: ["replica_status"],
 };
 

@@ -118,7 +118,7 @@ describe("what is counted", () => {
 });
 
 describe("the log", () => {
-  const LEFT_OUT = "some of Mayastor's nodes are left out: malformed";
+  const LEFT_OUT = "something of Mayastor's nodes is left out: malformed";
 
   test("names resource, reason, status and the service's own word, once, and the end with the count", async () => {
     let fails = true;
@@ -153,9 +153,9 @@ describe("the log", () => {
     await scrape();
     expect(log.lines.map(({ level, message }) => `${level}: ${message}`)).toEqual([
       `warn: ${LEFT_OUT}`,
-      "warn: Mayastor says a cordon_state that plumbline does not know",
-      "info: nothing of Mayastor's nodes is malformed any more",
-      "info: every cordon_state of Mayastor's is known again",
+      "warn: Mayastor's nodes have a cordon_state that plumbline does not know",
+      "info: nothing of Mayastor's nodes is left out any more: malformed",
+      "info: every cordon_state of Mayastor's nodes is known again",
     ]);
   });
 
