@@ -38,7 +38,8 @@ const POOLS: ClusterPlan["pools"] = [1, 2, 3].map((number) => {
 });
 const VOLUMES: ClusterPlan["volumes"] = [VOLUME, OTHER_VOLUME].map((uuid) => {
   const replicas = ["pool-1", "pool-2"].map((pool) => ({ pool, child: "Online" as const }));
-  return { uuid, size: 10 * GIB, target: { node: "node-1" }, replicas };
+  // Prometheus forgets a label without a value.
+  return { uuid, size: 10 * GIB, affinityGroup: "shop", target: { node: "node-1" }, replicas };
 });
 const WHOLE: ClusterPlan = { nodes: NODES, pools: POOLS, volumes: VOLUMES };
 
@@ -76,6 +77,10 @@ describeWith([PROMETHEUS], "the alerts about Mayastor", () => {
       );
       await prometheus.until("sum(mayastor_node_online)", 3);
       await expectFiring(prometheus);
+      const ours = await service.scrape();
+      const theirs = await prometheus.query('{job="plumbline"}');
+      expect(ours.size).toBeGreaterThan(200);
+      expect([...ours].filter(([key, value]) => theirs.get(key) !== value)).toEqual([]);
 
       now(node2({ status: "Offline" }));
       await expectFiring(prometheus, down);
