@@ -95,7 +95,7 @@ const REMEDIES: Readonly<Record<FailureReason, string>> = {
   too_large: "look whether mayastor.endpoint is Mayastor's REST service",
   credentials:
     "look at the files of mayastor.token_file, mayastor.ca_file, mayastor.cert_file and mayastor.key_file",
-  circuit_open: "wait",
+  circuit_open: "wait for the next attempt, within 5 minutes",
 };
 
 function counted(count: number, thing: string): string {
