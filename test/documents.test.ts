@@ -56,6 +56,8 @@ const FLAGS_OF_OTHERS = new Set([
   // kubectl, journalctl, aws
   ...[
     "field-selector",
+    "from-file",
+    "previous",
     "all-containers",
     "image",
     "profile",

@@ -1,5 +1,7 @@
 /** A real Prometheus asks for what the dashboard and the alerts about Mayastor name, over scrapes of a simulated cluster. */
 import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { livingCluster } from "../../src/demo/mayastor-cluster.ts";
 import { MayastorRest } from "../../src/demo/mayastor-rest.ts";
 import { RESOURCES } from "../../src/mayastor/model.ts";
@@ -8,7 +10,7 @@ import { MayastorScraping } from "../support/mayastor-scraping.ts";
 import type { Prometheus } from "../support/prometheus.ts";
 import { seriesKey } from "../support/series.ts";
 import { expectAnswers, sizes, untilAnswered, withSeries } from "./asking.ts";
-import { ALERTS, readDashboard } from "./files.ts";
+import { ALERTS, ROOT, readDashboard } from "./files.ts";
 
 /** worker-3 is offline, a volume without its last replica, pool-1b faulted, pool-5b full, a rebuild at 37 %. */
 const MOMENT_MS = 310_000;
@@ -52,6 +54,22 @@ describeWith([PROMETHEUS], "over scrapes of a Mayastor cluster, Prometheus", () 
       async (prometheus) => {
         await untilAnswered(prometheus, "rate(mayastor_node_status_fetch_errors_total[10s]) > 0");
         await expectAnswers(prometheus, readDashboard("mayastor.json"));
+      },
+    );
+  }, 60_000);
+
+  test("answers every query of docs/mayastor.md with data", async () => {
+    const text = readFileSync(join(ROOT, "docs/mayastor.md"), "utf8");
+    const [, block = ""] = /^```promql\n(.*?)^```$/ms.exec(text) ?? [];
+    const queries = block.split("\n\n");
+    expect(queries.length).toBeGreaterThan(3);
+    await withCluster(
+      () => false,
+      async (prometheus) => {
+        for (const query of queries) {
+          const { size } = await untilAnswered(prometheus, query);
+          expect({ query, size }).not.toEqual({ query, size: 0 });
+        }
       },
     );
   }, 60_000);

@@ -1,5 +1,6 @@
-/** The rules as Prometheus' own tool sees them, their runbooks, and how docs/csi.md says to deploy them. */
+/** The rules as Prometheus' own tool sees them, their runbooks, and how the documents say to deploy them. */
 import { describe, expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
 import {
   copyFileSync,
   existsSync,
@@ -50,15 +51,19 @@ describeWith([PROMTOOL], "promtool", () => {
   });
 });
 
-/** The YAML that docs/csi.md gives, by its kind or else its first word. */
-const EXAMPLES = new Map(
-  [...readFileSync(join(ROOT, "docs/csi.md"), "utf8").matchAll(/^( *)```yaml\n(.*?)^ *```$/gms)].map(
-    ([, indent = "", block = ""]) => {
-      const text = block.replaceAll(new RegExp(`^${indent}`, "gm"), "");
-      return [/^kind: (\w+)$/m.exec(text)?.[1] ?? text.slice(0, text.indexOf(":")), text];
-    },
-  ),
-);
+/** The YAML that a document gives, by its kind or else its first word; of several alike the last. */
+const examplesOf = (document: string) =>
+  new Map(
+    [...readFileSync(join(ROOT, document), "utf8").matchAll(/^( *)```yaml\n(.*?)^ *```$/gms)].map(
+      ([, indent = "", block = ""]) => {
+        const text = block.replaceAll(new RegExp(`^${indent}`, "gm"), "");
+        return [/^kind: (\w+)$/m.exec(text)?.[1] ?? text.slice(0, text.indexOf(":")), text];
+      },
+    ),
+  );
+const EXAMPLES = examplesOf("docs/csi.md");
+/** docs/mayastor.md names the others, and those of plumbline itself. */
+const RULE_FILES_OF_CSI = RULE_FILES.filter((file) => file !== "mayastor.rules.yml");
 
 describe("the examples of docs/csi.md", () => {
   const manifest = v.object({
@@ -161,7 +166,7 @@ describe("the examples of docs/csi.md", () => {
       .split(/^---\n/m)
       .slice(0, -1);
     expect(made.map((text) => parse(text))).toEqual(
-      RULE_FILES.toSorted(
+      RULE_FILES_OF_CSI.toSorted(
         (a, b) => loop.indexOf(a.split(".")[0] ?? "") - loop.indexOf(b.split(".")[0] ?? ""),
       ).map((file) => ({
         apiVersion: "monitoring.coreos.com/v1",
@@ -173,25 +178,111 @@ describe("the examples of docs/csi.md", () => {
   });
 
   describeWith([PROMTOOL], "with promtool", () => {
-    test("the configuration of Prometheus is valid, and the files of rules that it names are all there are", () => {
-      const directory = mkdtempSync(join(tmpdir(), "plumbline-rules-"));
-      try {
-        for (const file of RULE_FILES) copyFileSync(join(PROMETHEUS_DIRECTORY, file), join(directory, file));
-        // Debian's Prometheus is built without the discovery of Kubernetes.
-        const config = (EXAMPLES.get("scrape_configs") ?? "").replaceAll(
-          /kubernetes_sd_configs: \[.*\]$/gm,
-          'static_configs: [{ targets: ["localhost:9847"] }]',
-        );
-        writeFileSync(join(directory, "prometheus.yml"), config);
-        const { exitCode, output } = promtool("check", "config", join(directory, "prometheus.yml"));
-        expect(output).not.toContain("FAILED");
-        expect(exitCode).toBe(0);
-        expect(
-          v.parse(v.object({ rule_files: v.array(v.string()) }), parse(config)).rule_files.toSorted(),
-        ).toEqual([...RULE_FILES]);
-      } finally {
-        rmSync(directory, { recursive: true });
-      }
+    test("the configuration of Prometheus is valid, and the files of rules that it names are all but Mayastor's", () => {
+      expect(ruleFilesOf(EXAMPLES)).toEqual(RULE_FILES_OF_CSI);
+    });
+  });
+});
+
+/** Those that the document's configuration of Prometheus names, which promtool finds to be valid. */
+function ruleFilesOf(examples: ReadonlyMap<string, string>): string[] {
+  const directory = mkdtempSync(join(tmpdir(), "plumbline-rules-"));
+  try {
+    for (const file of RULE_FILES) copyFileSync(join(PROMETHEUS_DIRECTORY, file), join(directory, file));
+    // Debian's Prometheus is built without the discovery of Kubernetes.
+    const config = (examples.get("scrape_configs") ?? "").replaceAll(
+      /kubernetes_sd_configs: \[.*\]$/gm,
+      'static_configs: [{ targets: ["localhost:9847"] }]',
+    );
+    writeFileSync(join(directory, "prometheus.yml"), config);
+    const { exitCode, output } = promtool("check", "config", join(directory, "prometheus.yml"));
+    expect(output).not.toContain("FAILED");
+    expect(exitCode).toBe(0);
+    return v.parse(v.object({ rule_files: v.array(v.string()) }), parse(config)).rule_files.toSorted();
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+describe("the examples of docs/mayastor.md", () => {
+  const examples = examplesOf("docs/mayastor.md");
+  const text = readFileSync(join(ROOT, "docs/mayastor.md"), "utf8");
+  const deployment = v.object({
+    metadata: v.object({ name: v.string(), namespace: v.string() }),
+    spec: v.object({
+      template: v.object({
+        metadata: v.object({ labels: v.record(v.string(), v.string()) }),
+        spec: v.strictObject({
+          automountServiceAccountToken: v.literal(false),
+          containers: v.tuple([
+            v.object({
+              command: v.array(v.string()),
+              env: v.array(v.object({ name: v.string(), value: v.string() })),
+              ports: v.tuple([v.object({ name: v.string(), containerPort: v.literal(9847) })]),
+              securityContext: v.strictObject({
+                runAsNonRoot: v.literal(true),
+                runAsUser: v.literal(65534),
+                allowPrivilegeEscalation: v.literal(false),
+                readOnlyRootFilesystem: v.literal(true),
+                capabilities: v.strictObject({ drop: v.tuple([v.literal("ALL")]) }),
+                seccompProfile: v.strictObject({ type: v.literal("RuntimeDefault") }),
+              }),
+            }),
+          ]),
+        }),
+      }),
+    }),
+  });
+  const { metadata, spec } = v.parse(deployment, parse(examples.get("Deployment") ?? ""));
+  const [{ command, env, ports }] = spec.template.spec.containers;
+
+  test("the Deployment has no rights and no token, and its settings are ones that plumbline takes", () => {
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      [join(ROOT, "src/main.ts"), "check", "--output=json"],
+      {
+        encoding: "utf8",
+        env: {
+          PATH: process.env["PATH"],
+          ...Object.fromEntries(env.map(({ name, value }) => [name, value])),
+          // Nobody is asked.
+          PLUMBLINE_MAYASTOR_ENDPOINT: "http://127.0.0.1:1",
+        },
+      },
+    );
+    expect(command).toEqual(["plumbline", "serve"]);
+    expect({ status, stderr }).toMatchObject({ status: 1 });
+    for (const resource of ["nodes", "pools", "volumes", "replicas"])
+      expect(stdout).toContain(`Mayastor's ${resource}`);
+  });
+
+  test("the additions name variables that plumbline has", () => {
+    const configuration = readFileSync(join(ROOT, "docs/configuration.md"), "utf8");
+    const named = [...text.matchAll(/\b((?:PLUMBLINE|MAYASTOR)_[A-Z_]+)\b/g)].map(([, name = ""]) => name);
+    expect(named.length).toBeGreaterThan(10);
+    expect(named.filter((name) => !configuration.includes(`\`${name}\``))).toEqual([]);
+  });
+
+  test("every block of YAML is one", () => {
+    for (const [, block = ""] of text.matchAll(/^```yaml\n(.*?)^```$/gms)) expect(parse(block)).toBeObject();
+  });
+
+  test("the PodMonitor and the runbooks find the Deployment", () => {
+    expect(parse(examples.get("PodMonitor") ?? "")).toMatchObject({
+      metadata: { namespace: metadata.namespace },
+      spec: {
+        selector: { matchLabels: spec.template.metadata.labels },
+        podMetricsEndpoints: [{ port: ports[0].name, honorLabels: true }],
+      },
+    });
+    const runbook = readFileSync(join(RUNBOOKS, "MayastorFetchFailing.md"), "utf8");
+    expect(runbook).toContain(`NS=${metadata.namespace}\n`);
+    expect(runbook).toContain(`-n $NS deployment/${metadata.name} `);
+  });
+
+  describeWith([PROMTOOL], "with promtool", () => {
+    test("the configuration of Prometheus is valid and names the rules", () => {
+      expect(ruleFilesOf(examples)).toEqual(["mayastor.rules.yml", "plumbline.rules.yml"]);
     });
   });
 });
@@ -213,6 +304,20 @@ describe("the rules", () => {
       ["CSIVolumeDeviceGone", "2m", "critical"],
       ["CSIVolumeMultipathUnknown", "15m", "warning"],
       ["CSIVolumeDeviceExporterDown", "5m", "warning"],
+    ]);
+  });
+
+  test("the alerts about Mayastor have the names, times and severities that users know", () => {
+    const mayastor = ALERTS.filter(({ alert }) => alert.startsWith("Mayastor"));
+    expect(mayastor.map(({ alert, for: wait, labels }) => [alert, wait, labels.severity])).toEqual([
+      ["MayastorNodeDown", "5m", "critical"],
+      ["MayastorNodeDrainSlow", "1h", "warning"],
+      ["MayastorPoolNotOnline", "10m", "warning"],
+      ["MayastorPoolNearlyFull", "15m", "warning"],
+      ["MayastorVolumeDegraded", "15m", "warning"],
+      ["MayastorVolumeFaulted", "2m", "critical"],
+      ["MayastorRebuildStalled", undefined, "warning"],
+      ["MayastorFetchFailing", "5m", "warning"],
     ]);
   });
 
@@ -260,7 +365,7 @@ describe("the runbooks", () => {
     expect(files.filter((file) => !index.includes(`(${file})`))).toEqual([]);
   });
 
-  test.each(files.filter((file) => file.startsWith("CSIVolume")))(
+  test.each(files.filter((file) => /^(CSIVolume|Mayastor)/.test(file)))(
     "%s needs kubectl and public images, and nothing else",
     (file) => {
       const text = readFileSync(join(RUNBOOKS, file), "utf8");
