@@ -181,6 +181,8 @@ function rootCommand(known: Catalogue): Command {
     .showSuggestionAfterError(false)
     .configureHelp({
       formatHelp: commandsFirst,
+      // Beside the longest flag, 80 columns leave hardly more.
+      minWidthToWrap: 30,
       optionTerm: (option) =>
         HAS_OPPOSITE.has(option) ? option.flags.replace("--", "--[no-]") : option.flags,
       subcommandTerm: (command) => command.name(),

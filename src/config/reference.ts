@@ -33,7 +33,8 @@ plumbline runs without any configuration. What is set is taken from, in this ord
 1. the flag,
 2. the environment variable (an empty one counts as not set),
 3. the configuration file that \`--config.file\` names,
-4. the default.
+4. the environment variables that are marked as standing behind the file,
+5. the default.
 
 \`plumbline check\` prints every setting with its value and where it came from.
 
@@ -70,7 +71,7 @@ function row(
   const cells = [
     path.length === 0 ? "" : code(name),
     code(kind === "switch" ? `--[no-]${flag}` : `--${flag}`) + (kind === "list" ? " (repeatable)" : ""),
-    variables.map((variable) => code(variable.name)).join(", "),
+    variables.map(({ name, afterFile }) => code(name) + (afterFile ? " (behind the file)" : "")).join(", "),
     fallback === undefined ? (about.defaultText ?? "") : code(String(fallback)),
     help ?? about.description,
   ];

@@ -50,6 +50,7 @@ describe("plumbline --help", () => {
       "Paths",
       "Amazon EBS",
       "CSI volumes",
+      "Mayastor",
       "Log",
     ]);
   });
@@ -114,11 +115,11 @@ describe("wrong usage exits 2 and says on standard error what would be right", (
     ],
     [
       ["--collector.nvm"],
-      "there is no collector nvm for --collector.nvm; did you mean --collector.nvme? (the collectors are nvme, ebs, instance_store, csi)",
+      "there is no collector nvm for --collector.nvm; did you mean --collector.nvme? (the collectors are nvme, ebs, instance_store, csi, mayastor)",
     ],
     [
       ["check", "--no-collector.zfs"],
-      "there is no collector zfs for --no-collector.zfs; the collectors are nvme, ebs, instance_store, csi",
+      "there is no collector zfs for --no-collector.zfs; the collectors are nvme, ebs, instance_store, csi, mayastor",
     ],
     [["serv"], "unknown command serv; did you mean serve?\nSee plumbline --help."],
     [
