@@ -51,13 +51,12 @@ async function told<T>(
     ];
   } catch (error) {
     if (!(error instanceof RestFailure)) throw error;
-    const { reason, message, status, kind } = error;
-    const answer = [status, kind].filter((part) => part !== undefined).join(" ");
+    const { reason, message, kind } = error;
     return [
       {
         level: "error",
         subject,
-        message: `${reason}: ${message}${answer === "" ? "" : ` (${answer})`}`,
+        message: `${reason}: ${message}${kind === undefined ? "" : ` (${kind})`}`,
         remedy: REMEDIES[reason],
       },
     ];

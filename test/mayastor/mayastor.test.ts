@@ -223,7 +223,7 @@ describe("check", () => {
       {
         level: "error",
         subject: "Mayastor's nodes",
-        message: `${reason}: what failed (418 Internal)`,
+        message: `${reason}: what failed (Internal)`,
         remedy: expect.stringMatching(/^\w.{20,}/),
       },
     ]);
