@@ -63,8 +63,10 @@ export interface Replica {
 
 /** By node, pool and uuid. Throws RestFailure `bad_body` where this is no list. */
 export function decodeReplicas(json: unknown, tally: Tally): Replica[] {
+  // One string for each name: comparing a string with itself is what costs least, and here it is done often.
+  const names = new Map<string, string>();
   return decodeList(json, ReplicaSchema, ({ uuid }) => uuid, tally)
-    .map((entry) => replicaOf(entry, tally))
+    .map((entry) => replicaOf(entry, names, tally))
     .sort((a, b) => compare(a.nodeId, b.nodeId) || compare(a.pool, b.pool) || compare(a.uuid, b.uuid));
 }
 
@@ -102,12 +104,16 @@ const ReplicaSchema = v.object({
   kind: v.nullish(LabelText, "Regular"),
 });
 
-function replicaOf(entry: v.InferOutput<typeof ReplicaSchema>, tally: Tally): Replica {
+function replicaOf(
+  entry: v.InferOutput<typeof ReplicaSchema>,
+  names: Map<string, string>,
+  tally: Tally,
+): Replica {
   const { uuid, node, pool, state, kind, thin, share, size, space } = entry;
   return {
     uuid,
-    nodeId: node,
-    pool,
+    nodeId: names.getOrInsert(node, node),
+    pool: names.getOrInsert(pool, pool),
     status: stateOf(HEALTH_WORDS, state, "replica_status", tally) ?? "unknown",
     kind: kind.toLowerCase(),
     thin: thin ? "true" : "false",

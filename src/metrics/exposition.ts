@@ -87,6 +87,8 @@ function writeSeries(
   const following = labelNames.map((label) => `,${label}="`);
   /** Where each label begins in the series' first line, counted from its start. */
   const offsets = labelNames.map(() => lineName.length);
+  /** The label values of the series before: looking up a name in an object is what costs most here. */
+  const texts: (string | undefined)[] = labelNames.map(() => undefined);
   let previous: Labels | undefined;
   let previousStart = 0;
   let previousHasStates = false;
@@ -100,27 +102,35 @@ function writeSeries(
 
     // What a line begins with as the one before it, it copies from there.
     let label = 0;
+    let text = series[labelNames[0] ?? ""];
     if (previous === undefined) out.ascii(lineName);
     else {
-      label = firstDifference(labelNames, previous, series);
+      while (label < labelNames.length && text === texts[label]) text = series[labelNames[++label] ?? ""];
       // Whether it comes after all states of the one before is for the sorting to find out.
       const comparable = previousHasStates ? labelNames.length - 1 : labelNames.length;
-      if (label >= comparable || !follows(labelNames, label, previous, series)) return "unordered";
+      if (label >= comparable) return "unordered";
+      const before = texts[label] ?? "";
+      const after = text ?? "";
+      if (before === after ? compareSeries(labelNames, previous, series) >= 0 : before > after)
+        return "unordered";
       out.repeat(previousStart, offsets[label] ?? 0);
     }
-    for (; label < labelNames.length; label++) {
+    while (label < labelNames.length) {
       const offset = out.length - start;
       offsets[label] = offset;
-      const text = series[labelNames[label] ?? ""];
-      if (text === undefined) continue;
-      out.ascii((offset === lineName.length ? opening[label] : following[label]) ?? "");
-      if (!out.labelValue(text)) return "unordered";
-      out.ascii('"');
+      texts[label] = text;
+      if (text !== undefined) {
+        out.ascii((offset === lineName.length ? opening[label] : following[label]) ?? "");
+        if (!out.labelValue(text)) return "unordered";
+        out.ascii('"');
+      }
+      text = series[labelNames[++label] ?? ""];
     }
 
     previousHasStates = isStates(value);
     if (isStates(value)) {
-      writeStates(out, start, offsets[labelNames.length - 1] === lineName.length, value);
+      const openings = out.length - start === lineName.length ? opening : following;
+      writeStates(out, start, openings[labelNames.length - 1] ?? "", value);
       lines += value.names.length;
     } else if (typeof value === "object")
       lines += writeHistogram(out, name, lineName, start, value, notation, bounds);
@@ -136,35 +146,21 @@ function writeSeries(
   return lines;
 }
 
-function firstDifference(labelNames: readonly string[], a: Labels, b: Labels): number {
-  let label = 0;
-  for (const name of labelNames) {
-    if (a[name] !== b[name]) break;
-    label++;
-  }
-  return label;
-}
-
-/** Whether `next` comes after `previous`, where they first differ in the label with this index. */
-function follows(labelNames: readonly string[], label: number, previous: Labels, next: Labels): boolean {
-  const name = labelNames[label] ?? "";
-  const before = previous[name] ?? "";
-  const after = next[name] ?? "";
-  return before === after ? compareSeries(labelNames, previous, next) < 0 : before < after;
-}
-
 /** Goes on behind the other labels of the first state's line, which begins at `start`. */
-function writeStates(out: LineWriter, start: number, isFirstLabel: boolean, states: States): void {
-  const { label, names, values } = states;
+function writeStates(out: LineWriter, start: number, opening: string, { names, values }: States): void {
   const labelled = out.length - start;
-  const opening = `${isFirstLabel ? "{" : ","}${label}="`;
   for (let index = 0; index < names.length; index++) {
     if (index > 0) out.repeat(start, labelled);
     out.ascii(opening);
     out.ascii(names[index] ?? "");
-    out.ascii('"} ');
-    out.value(values[index] ?? 0);
-    out.ascii("\n");
+    const value = values[index];
+    if (value === 0) out.ascii('"} 0\n');
+    else if (value === 1) out.ascii('"} 1\n');
+    else {
+      out.ascii('"} ');
+      out.value(value ?? 0);
+      out.ascii("\n");
+    }
   }
 }
 
