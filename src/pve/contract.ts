@@ -2,6 +2,7 @@
 import type { Descriptor, MetricType } from "../metrics/descriptor.ts";
 import * as metrics from "../metrics/descriptor.ts";
 import type { LabelValues } from "../metrics/samples.ts";
+import type { States } from "../metrics/states.ts";
 import type { ClusterStatus, Resources } from "./model.ts";
 
 export interface PveCollector {
@@ -27,10 +28,32 @@ export interface Round {
   /** Each asked at most once a round. */
   readonly status: () => Promise<ClusterStatus>;
   readonly resources: () => Promise<Resources>;
-  /** Nodes that collectors of scope `node` ask: on /pve the local one, else all that are online. */
+  /**
+   * Nodes that collectors of scope `node` ask: on /pve the local one, else all that are online. Those that are offline
+   * have been left out as `node_offline` for whoever asks this. Rejects with a PveFailure.
+   */
   readonly nodes: () => Promise<readonly string[]>;
   /** `data` of a GET below /api2/json. Rejects with a PveFailure. */
   get(path: string, options?: CallOptions): Promise<unknown>;
+  /** A call that goes on when the round is over, for `limitMs` of its own: for slow readings alone. */
+  getLasting(path: string, options: CallOptions & { readonly limitMs: number }): Promise<unknown>;
+  /** On the clock of `performance.now()`: when what was collected is handed in. No `get` is waited for longer. */
+  readonly end: number;
+  readonly options: CollectorOptions;
+}
+
+/** What the configuration says to collectors. */
+export interface CollectorOptions {
+  /** Whether pve_ha_state and pve_lock_state also say what is not the case. */
+  readonly zeroStates: boolean;
+  readonly deprecatedGauges: boolean;
+  readonly physicalDisks: {
+    /** 0: a full call every scrape. */
+    readonly smartIntervalMs: number | "never";
+    readonly excludeNodes: readonly string[];
+  };
+  /** With more guests `config` asks nothing; undefined: there is no limit, as on /pve. */
+  readonly configGuestLimit: number | undefined;
 }
 
 export interface CallOptions {
@@ -65,6 +88,12 @@ export interface Report {
     labels: LabelValues<Exclude<Label, "cluster">>,
     value: number,
   ): void;
+  /** One series for each state, whose label is the family's last. */
+  addStates<Label extends string, State extends Label>(
+    descriptor: Descriptor<Label | "cluster", "gauge">,
+    labels: LabelValues<Exclude<Label, State | "cluster">>,
+    states: States<State>,
+  ): void;
   /** Something was left out as is to be expected: the collector has succeeded all the same. */
   leaveOut(reason: SkipReason, count?: number): void;
   /** A call or a record that was needed is missing: the collector has not succeeded. */
@@ -73,7 +102,10 @@ export interface Report {
   failed(error: unknown): void;
 }
 
-/** A family of the label `cluster` as well, which a program with one target leaves out. */
+/**
+ * A family of the label `cluster` as well, which a program with one target leaves out. It is the first, so that the
+ * series of one target after the other are in order.
+ */
 export const pveGauge = <const Labels extends readonly string[]>(
   name: string,
   help: string,
@@ -88,7 +120,7 @@ export const pveCounter = <const Labels extends readonly string[]>(
 
 const withCluster = <const Labels extends readonly string[]>(
   labels: Labels,
-): readonly [...Labels, "cluster"] => [...labels, "cluster"];
+): readonly ["cluster", ...Labels] => ["cluster", ...labels];
 
 export type PveDescriptor<Label extends string, Type extends MetricType> = Descriptor<
   Label | "cluster",
