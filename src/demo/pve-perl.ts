@@ -9,14 +9,14 @@ export type Types = "loose" | "usual";
 export function perlJson(value: unknown, isText: (key: string) => boolean, random: () => number): string {
   const write = (one: unknown, key: string): string => {
     if (typeof one === "boolean") return isText(key) ? (one ? '"1"' : '""') : one ? "1" : "0";
-    if (typeof one === "number" && isText(key)) return JSON.stringify(`${one}`);
+    if (typeof one === "number") return isText(key) ? `"${one}"` : `${one}`;
     if (Array.isArray(one)) return `[${one.map((item) => write(item, key)).join(",")}]`;
     if (typeof one !== "object" || one === null) return JSON.stringify(one);
-    const pairs: string[] = [];
+    const members: string[] = [];
     for (const [name, inner] of Object.entries(one)) {
-      if (inner !== undefined) pairs.push(`${JSON.stringify(name)}:${write(inner, name)}`);
+      if (inner !== undefined) members.push(`${JSON.stringify(name)}:${write(inner, name)}`);
     }
-    return `{${shuffle(pairs, random).join(",")}}`;
+    return `{${shuffle(members, random).join(",")}}`;
   };
   return write(value, "");
 }
