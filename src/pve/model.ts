@@ -3,9 +3,11 @@
 export interface ClusterStatus {
   /** Undefined on a standalone host. */
   readonly cluster: ClusterRow | undefined;
+  /** In the order of their names. */
   readonly nodes: readonly NodeRow[];
   /** Rows that could not be used. */
   readonly invalid: number;
+  readonly duplicate: number;
 }
 
 export interface ClusterRow {
