@@ -36,9 +36,9 @@ export function mergeFamilies(sets: readonly Samples[], duplicates: Duplicates):
   const families = new Map<string, Family>();
   for (const set of sets) {
     for (const { descriptor, labels, values } of set.families.values()) {
-      if (values.length === 0) continue;
       const { name, type } = descriptor;
       const known = families.get(name);
+      if (known !== undefined && values.length === 0) continue;
       if (known === undefined)
         families.set(name, { descriptor, labelNames: descriptor.labels, labels, values });
       else if (known.descriptor.type === type) families.set(name, joined(known, descriptor, labels, values));

@@ -28,6 +28,11 @@ export interface FamilySamples<V = SampleValue> {
 export class Samples {
   readonly families = new Map<Descriptor, FamilySamples>();
 
+  /** The family is exported with its HELP and TYPE also when nothing is added to it. */
+  declare(descriptor: Descriptor): void {
+    if (!this.families.has(descriptor)) this.families.set(descriptor, { descriptor, labels: [], values: [] });
+  }
+
   add<Label extends string>(
     descriptor: Descriptor<Label, "counter" | "gauge">,
     labels: LabelValues<Label>,

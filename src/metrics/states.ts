@@ -17,7 +17,7 @@ export class StateLabel<const Label extends string, const Name extends string> {
 
   constructor(label: Label, names: readonly Name[]) {
     for (const name of names) {
-      if (!/^[a-z_]+$/.test(name)) throw new Error(`"${name}" is no name of a state`);
+      if (!/^[A-Za-z_-]+$/.test(name)) throw new Error(`"${name}" is no name of a state`);
     }
     this.#label = label;
     this.#names = names.toSorted();

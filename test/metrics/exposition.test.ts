@@ -65,6 +65,13 @@ describe("the text format", () => {
     expect(expose([set], "text").samples).toBe(2 + 5);
   });
 
+  test("gives a family that was declared its HELP and TYPE also without a series, and once", () => {
+    const declared = samples((set) => set.declare(SIZE));
+    const title = "# HELP disk_size_bytes Size of the disk in bytes\n# TYPE disk_size_bytes gauge\n";
+    expect(rendered([declared, declared])).toBe(title);
+    expect(rendered([declared, sizes(["nvme0", 512])])).toBe(`${title}disk_size_bytes{device="nvme0"} 512\n`);
+  });
+
   test("is empty where there is nothing to tell", () => {
     expect(rendered([])).toBe("");
     expect(rendered(new Samples())).toBe("");
