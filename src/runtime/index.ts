@@ -2,10 +2,11 @@
  * The one seam between Bun and Deno: `bun.ts` and `deno.ts` have the same exports, and only the one that belongs to
  * the running runtime is ever loaded.
  */
-import type { ClientTls, Transport } from "./fetch.ts";
+import type { ClientOptions, Transport } from "./fetch.ts";
 import type { ServePlain, ServeTls } from "./serve.ts";
 
-export type { ClientTls, Transport } from "./fetch.ts";
+export type { ClientOptions, ClientTls, Transport } from "./fetch.ts";
+export { FINGERPRINT_MISMATCH } from "./fetch.ts";
 export type { Handle, ListenAddress, Listening, ServePlain, ServeTls, TlsGate } from "./serve.ts";
 export { errorCode } from "./serve.ts";
 
@@ -39,5 +40,5 @@ export const gzip = async (bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<A
 export const collectGarbage = async (): Promise<void> => (await ownRuntime()).collectGarbage();
 
 /** Sends requests and trusts as told. Loaded when it is first asked for: node:http costs 7 MB. */
-export const fetchWith = async (tls: ClientTls): Promise<Transport> =>
-  (await import("./node-fetch.ts")).nodeTransport(tls);
+export const fetchWith = async (options: ClientOptions): Promise<Transport> =>
+  (await import("./node-fetch.ts")).nodeTransport(options);

@@ -5,31 +5,36 @@
  */
 import http, { type ClientRequest, type IncomingMessage } from "node:http";
 import https from "node:https";
-import type { ClientTls, Transport } from "./fetch.ts";
+import type { ClientOptions, Transport } from "./fetch.ts";
+import { PinnedAgent } from "./pinned-agent.ts";
 import { errorCode } from "./serve.ts";
 
 /** Scrapes come one by one, and ask for a few things at a time. */
 const MAX_IDLE_CONNECTIONS = 8;
 
 /** No connection is shared with another transport, so that each is one of this one's certificates. */
-export function nodeTransport({ ca, cert, key, insecureSkipVerify }: ClientTls): Transport {
+export function nodeTransport(options: ClientOptions): Transport {
+  const { ca, cert, key, fingerprint, insecureSkipVerify, sendsAgain = wasKept } = options;
   const trust = {
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined || key === undefined ? {} : { cert, key }),
     rejectUnauthorized: insecureSkipVerify !== true,
   };
+  const tlsAgent = (settings: https.AgentOptions) =>
+    fingerprint === undefined ? new https.Agent(settings) : new PinnedAgent(fingerprint, settings);
   const keeping = { keepAlive: true, maxFreeSockets: MAX_IDLE_CONNECTIONS };
-  const agents = { plain: new http.Agent(keeping), tls: new https.Agent(keeping) };
+  const agents = { plain: new http.Agent(keeping), tls: tlsAgent(keeping) };
   const send: Send = (request, connection) => {
     const url = new URL(request.url);
-    const options = { method: request.method, headers: Object.fromEntries(request.headers) };
+    const { method, signal } = request;
+    const common = { method, headers: Object.fromEntries(request.headers) };
     const isKept = connection === "kept";
-    return url.protocol === "https:"
-      ? https.request(url, { ...options, ...trust, agent: isKept && agents.tls })
-      : http.request(url, { ...options, agent: isKept && agents.plain });
+    if (url.protocol !== "https:") return http.request(url, { ...common, agent: isKept && agents.plain });
+    const tls = { ...common, ...trust, agent: isKept ? agents.tls : tlsAgent({}), givenUp: signal };
+    return https.request(url, tls);
   };
   return {
-    fetch: (request) => answerTo(request, send),
+    fetch: (request) => answerTo(request, send, sendsAgain),
     close() {
       for (const agent of Object.values(agents)) {
         agent.maxFreeSockets = 0;
@@ -41,23 +46,36 @@ export function nodeTransport({ ca, cert, key, insecureSkipVerify }: ClientTls):
   };
 }
 
+/** The server may close an idle connection in the moment in which it is used again: nothing has failed by that. */
+const wasKept = (isKept: boolean): boolean => isKept;
+
 /** A kept connection may be one that was idle, a new one never is. */
 type Send = (request: Request, connection: "kept" | "new") => ClientRequest;
 
-async function answerTo(request: Request, send: Send): Promise<Response> {
+async function answerTo(
+  request: Request,
+  send: Send,
+  sendsAgain: (wasKept: boolean) => boolean,
+): Promise<Response> {
+  const { signal } = request;
+  const body = request.body === null ? undefined : await request.bytes();
   const first = send(request, "kept");
   try {
-    return await responseOf(first, request.signal);
+    return await responseOf(first, body, signal);
   } catch (error) {
-    // The server may close an idle connection in the moment in which it is used again: nothing has failed by that.
-    if (!first.reusedSocket || !GONE.has(errorCode(error) ?? "") || request.signal.aborted) throw error;
-    return responseOf(send(request, "new"), request.signal);
+    const isClosed = GONE.has(errorCode(error) ?? "") && !signal.aborted;
+    if (!isClosed || !sendsAgain(first.reusedSocket)) throw error;
+    return responseOf(send(request, "new"), body, signal);
   }
 }
 
 const GONE: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE", "ERR_SOCKET_CLOSED"]);
 
-function responseOf(sent: ClientRequest, signal: AbortSignal): Promise<Response> {
+function responseOf(
+  sent: ClientRequest,
+  body: Uint8Array | undefined,
+  signal: AbortSignal,
+): Promise<Response> {
   return new Promise((resolve, reject) => {
     const abort = () => {
       reject(signal.reason);
@@ -80,7 +98,7 @@ function responseOf(sent: ClientRequest, signal: AbortSignal): Promise<Response>
       }
     });
     if (signal.aborted) abort();
-    else sent.end();
+    else sent.end(body);
   });
 }
 
@@ -95,10 +113,13 @@ function toResponse(incoming: IncomingMessage): Response {
   for (let i = 0; i + 1 < rawHeaders.length; i += 2)
     headers.append(rawHeaders[i] ?? "", rawHeaders[i + 1] ?? "");
   if (status < 200 || status > 599) throw new RangeError("no such status");
-  if (!WITHOUT_BODY.has(status)) return new Response(bodyOf(incoming), { status, headers });
+  const head = { status, statusText: printable(incoming.statusMessage ?? ""), headers };
+  if (!WITHOUT_BODY.has(status)) return new Response(bodyOf(incoming), head);
   incoming.resume();
-  return new Response(null, { status, headers });
+  return new Response(null, head);
 }
+
+const printable = (phrase: string): string => phrase.replaceAll(/[^\x20-\x7e]/g, "");
 
 /** Not Readable.toWeb: in Deno that one ends the process where an answer goes on after it was given up. */
 function bodyOf(incoming: IncomingMessage): ReadableStream<Uint8Array<ArrayBuffer>> {

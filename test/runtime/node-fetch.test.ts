@@ -1,12 +1,16 @@
 /** The client's transport: where its requests go, and what becomes of its connections. */
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { spawn } from "node:child_process";
+import { X509Certificate } from "node:crypto";
+import { rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { ROOT } from "../../.ci/build.ts";
-import { fetchWith } from "../../src/runtime/index.ts";
+import { FINGERPRINT_MISMATCH, fetchWith } from "../../src/runtime/index.ts";
 import { describeUnless } from "../support/debian.ts";
 import { denoPath } from "../support/deno.ts";
-import { answer, type Conduct, HostileServer, json, silence } from "../support/hostile-server.ts";
+import { answer, type Conduct, HostileServer, hangUp, json, silence } from "../support/hostile-server.ts";
+import { makeCertificates } from "../web/certificates.ts";
 
 const PROGRAM = join(ROOT, "test/runtime/fetch-program.ts");
 const PATIENCE_MS = 60_000;
@@ -110,5 +114,102 @@ describe("a transport", () => {
     resolve();
     expect(await (await slow).json()).toBe("slow");
     while (server.open > 0) await Bun.sleep(5);
+  });
+});
+
+test.each([
+  ["as it came", "596 Connection timed out", "Connection timed out"],
+  ["without what controls a terminal", "500 a\x1b[31mb\x00\xe9", "a[31mb"],
+])("the reason phrase is given %s", async (_, line, phrase) => {
+  await using server = await HostileServer.start(
+    (connection) => void connection.write(`HTTP/1.1 ${line}\r\nContent-Length: 0\r\n\r\n`, "latin1"),
+  );
+  const { fetch } = await fetchWith({});
+  expect(await fetch(new Request(server.origin))).toMatchObject({ statusText: phrase });
+});
+
+describe("a request with a body", () => {
+  test("is sent with its length, and once more where the connection was closed", async () => {
+    const bodies: string[] = [];
+    await using server = await HostileServer.start((connection, asked) => {
+      connection.on("data", (bytes) => void bodies.push(String(bytes)));
+      bodies.push(asked.headers.get("content-length") ?? "none");
+      if (server.connections === 1) hangUp(connection, asked);
+      else json([])(connection, asked);
+    });
+    const asked: boolean[] = [];
+    const { fetch } = await fetchWith({
+      sendsAgain: (wasKept) => {
+        asked.push(wasKept);
+        return true;
+      },
+    });
+    const response = await fetch(new Request(server.origin, { method: "POST", body: "a=b" }));
+    expect(response.status).toBe(200);
+    expect(asked).toEqual([false]);
+    expect(server.asked.map(({ method }) => method)).toEqual(["POST", "POST"]);
+    expect(bodies.filter((text) => text === "3")).toHaveLength(2);
+  });
+});
+
+describe("a server that is known by its fingerprint", () => {
+  const made = makeCertificates();
+  const fingerprint = new X509Certificate(made.server.cert).fingerprint256;
+  afterAll(() => rmSync(made.directory, { recursive: true }));
+
+  test.each([
+    ["with colons", fingerprint],
+    ["in small letters, without colons", fingerprint.replaceAll(":", "").toLowerCase()],
+  ])("is asked, with connections that are kept: %s", async (_, text) => {
+    await using server = await HostileServer.start(json([]), { tls: made.server });
+    const { fetch } = await fetchWith({ fingerprint: text });
+    for (let request = 0; request < 2; request++)
+      expect(await (await fetch(new Request(server.origin))).json()).toEqual([]);
+    expect(server.connections).toBe(1);
+  });
+
+  test("gets nothing where it has another one, whoever signed that", async () => {
+    await using server = await HostileServer.start(json([]), { tls: made.renewed });
+    const { fetch } = await fetchWith({ fingerprint, ca: made.ca.cert });
+    const request = new Request(server.origin, { headers: { authorization: "planted" } });
+    await expect(fetch(request)).rejects.toMatchObject({ code: FINGERPRINT_MISMATCH });
+    expect(server.asked).toEqual([]);
+  });
+
+  test("is asked on a new connection where it closed the one that was kept", async () => {
+    const used = new WeakSet<object>();
+    await using server = await HostileServer.start(
+      (connection, asked) => {
+        if (used.has(connection)) connection.destroy();
+        else json([])(connection, asked);
+        used.add(connection);
+      },
+      { tls: made.server },
+    );
+    const { fetch } = await fetchWith({ fingerprint });
+    for (let request = 0; request < 2; request++)
+      expect(await (await fetch(new Request(server.origin))).json()).toEqual([]);
+    server.conduct = hangUp;
+    await expect(fetch(new Request(server.origin))).rejects.toMatchObject({ code: "ECONNRESET" });
+  });
+
+  test("is not waited for within the handshake by a request that was given up", async () => {
+    let open = 0;
+    const server = createServer((socket) => {
+      open++;
+      socket.on("close", () => open--).on("error", () => {});
+      socket.resume();
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const address = server.address();
+    const port = typeof address === "object" ? address?.port : 0;
+    const giving = new AbortController();
+    const { fetch } = await fetchWith({ fingerprint });
+    const request = fetch(new Request(`https://127.0.0.1:${port}`, { signal: giving.signal }));
+    while (open === 0) await Bun.sleep(5);
+    giving.abort(new Error("given up"));
+    await expect(request).rejects.toThrow("given up");
+    while (open > 0) await Bun.sleep(5);
+    server.close();
   });
 });
