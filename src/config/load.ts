@@ -6,6 +6,7 @@ import { type Catalogue, catalogue, type Setting } from "./catalogue.ts";
 import { ConfigError, type Problem } from "./error.ts";
 import { type ConfigFile, readConfigFile } from "./file.ts";
 import { nearest } from "./nearest.ts";
+import { NO_PVE } from "./pve.ts";
 import type { Config } from "./schema.ts";
 import { credentialPath } from "./secret.ts";
 import type { Settings } from "./settings.ts";
@@ -209,6 +210,7 @@ function settingsOf(config: Config, configFile: string | undefined): Settings {
     ebs: { device: config.ebs.device },
     csi: { vendorFiles: [...new Set(config.csi.vendor_files)] },
     mayastor: mayastorSettings(config.mayastor),
+    pve: NO_PVE,
     textfile: { directory: textfile.directory, name: textfile.name, strict: textfile.strict },
     state: config.state,
     log: config.log,

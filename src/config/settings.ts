@@ -1,5 +1,6 @@
 /** What the program runs with, once flags, environment, file and defaults have been brought together. */
 import type { LogLevel } from "../log/log.ts";
+import type { PveSettings } from "./pve.ts";
 
 export interface Settings {
   readonly configFile: string | undefined;
@@ -60,6 +61,7 @@ export interface Settings {
     /** Patterns of whole node ids; each is one that `linearPattern` takes. */
     readonly ignoreNodes: readonly string[];
   };
+  readonly pve: PveSettings;
   readonly textfile: {
     readonly directory: string | undefined;
     readonly name: string;

@@ -6,6 +6,7 @@ import { stringify } from "yaml";
 import { catalogue, type Setting } from "../../src/config/catalogue.ts";
 import { ConfigError } from "../../src/config/error.ts";
 import { type Environment, type FlagValues, load } from "../../src/config/load.ts";
+import { NO_PVE } from "../../src/config/pve.ts";
 import { MAYASTOR_DEFAULTS } from "../support/mayastor-settings.ts";
 
 const COLLECTORS = ["nvme", "ebs", "instance_store"];
@@ -135,6 +136,7 @@ describe("without anything set", () => {
       ebs: { device: undefined },
       csi: { vendorFiles: [] },
       mayastor: MAYASTOR_DEFAULTS,
+      pve: NO_PVE,
       textfile: { directory: undefined, name: "plumbline.prom", strict: false },
       state: { directory: "/var/lib/plumbline" },
       log: { level: "info", format: "logfmt" },

@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { NO_PVE } from "../../src/config/pve.ts";
 import type { Settings } from "../../src/config/settings.ts";
 import { type BuiltHost, buildHost, type HostDescription } from "../../src/demo/nvme-host.ts";
 import { createLog } from "../../src/log/create.ts";
@@ -119,6 +120,7 @@ export function settingsFor(host: SimulatedHost): Settings {
     ebs: { device: undefined },
     csi: { vendorFiles: [] },
     mayastor: MAYASTOR_DEFAULTS,
+    pve: NO_PVE,
     textfile: { directory: undefined, name: "plumbline.prom", strict: false },
     state: { directory: host.stateDirectory },
     log: { level: "info", format: "logfmt" },

@@ -1,5 +1,6 @@
 /** An app over real scraper and metrics with collectors made up by the test, and raw HTTP to talk to it. */
 import { connect, type Socket } from "node:net";
+import { NO_PVE } from "../../src/config/pve.ts";
 import type { Settings } from "../../src/config/settings.ts";
 import type { Log, LogFields } from "../../src/log/log.ts";
 import type { Collector, ScrapeContext } from "../../src/metrics/collector.ts";
@@ -35,6 +36,7 @@ export function settings(web: Partial<Settings["web"]> = {}): Settings {
     ebs: { device: undefined },
     csi: { vendorFiles: [] },
     mayastor: MAYASTOR_DEFAULTS,
+    pve: NO_PVE,
     textfile: { directory: undefined, name: "plumbline.prom", strict: false },
     state: { directory: "/nonexistent" },
     log: { level: "info", format: "logfmt" },
