@@ -36,3 +36,14 @@ export class RestFailure extends Error {
     this.kind = answer.kind;
   }
 }
+
+/** `hasBegun`: the head of the answer had come. */
+export function tooLate(where: string, limitMs: number, hasBegun: boolean): RestFailure {
+  const seconds = Math.max(0, limitMs / 1000).toFixed(1);
+  return new RestFailure(
+    "timeout",
+    hasBegun
+      ? `the answer of ${where} did not end within ${seconds} s`
+      : `no answer from ${where} within ${seconds} s`,
+  );
+}

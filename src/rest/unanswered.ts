@@ -1,5 +1,6 @@
 /** Why no answer came, from the code of the error: its own text is another in each runtime, and may hold a query. */
 import { codeOf } from "../host/system-error.ts";
+import { FINGERPRINT_MISMATCH } from "../runtime/index.ts";
 import { RestFailure } from "./failure.ts";
 
 /** What is wrong with the server's certificate, or with the handshake; the names are those of OpenSSL and of Node. */
@@ -13,6 +14,7 @@ const TLS: Readonly<Record<string, string>> = {
   CERT_NOT_YET_VALID: "its certificate is not valid yet",
   ERR_TLS_CERT_ALTNAME_INVALID: "its certificate is for another name",
   HOSTNAME_MISMATCH: "its certificate is for another name",
+  [FINGERPRINT_MISMATCH]: "its certificate has another fingerprint than the configured one",
   ERR_SSL_WRONG_VERSION_NUMBER: "it does not speak TLS on this port",
   ERR_SSL_TLSV1_ALERT_CERTIFICATE_REQUIRED: "it wants a client certificate",
   ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: "it wants a client certificate",
