@@ -1,6 +1,7 @@
 /** The settings one by one, as flags, variables, help and reference need them: all of it read from the schema. */
 import * as v from "valibot";
-import { type About, CONFIG_FILE, configSchema, type FurtherVariable } from "./schema.ts";
+import { CONFIG_FILE, configSchema } from "./schema.ts";
+import type { About, FurtherVariable } from "./setting.ts";
 
 export interface Setting {
   /** Where it stands in the file; empty for `config.file`, which cannot stand there. */

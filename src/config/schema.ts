@@ -3,41 +3,11 @@
  * and their messages, `docs/configuration.md` and `docs/plumbline.schema.json`.
  */
 import * as v from "valibot";
-import { DURATION, durationMs, humantimeMs } from "./duration.ts";
+import { durationMs, humantimeMs } from "./duration.ts";
 import { linearPattern } from "./linear-pattern.ts";
 import { parseListenAddress } from "./listen-address.ts";
 import { restEndpoint } from "./rest-endpoint.ts";
-
-/** What a setting is called outside the file, and what a person is told about it. */
-export interface About {
-  readonly description: string;
-  /** Ends the sentence "web.max_requests must be …". */
-  readonly expected: string;
-  /** The same for one item of a list. */
-  readonly expectedItem?: string;
-  /** The flag without dashes, where it is not the name in the file with `-` for `_`. */
-  readonly flag?: string;
-  /** Stands for the value in `--help`. */
-  readonly placeholder?: string;
-  /** Further variables that are honoured after `PLUMBLINE_…`, in this order. */
-  readonly environment?: readonly FurtherVariable[];
-  /** What holds if nothing is set and the default is no fixed value. */
-  readonly defaultText?: string;
-  /** A path that, if relative and from the file, starts at the file's directory. */
-  readonly besideFile?: boolean;
-  /** The path of a secret's file: a relative one may be the name of a credential of systemd. */
-  readonly isCredential?: boolean;
-  /** Never shown. */
-  readonly secret?: boolean;
-}
-
-export interface FurtherVariable {
-  readonly name: string;
-  /** Takes the setting's value out of the variable's text. */
-  readonly take?: (text: string) => string;
-  /** Honoured only where the file says nothing. */
-  readonly afterFile?: boolean;
-}
+import { duration, FILE, MAX_DURATION_MS, SOME_TEXT, SWITCH, section, setting, text } from "./setting.ts";
 
 export type Config = v.InferOutput<ReturnType<typeof configSchema>>;
 
@@ -402,27 +372,13 @@ export const CONFIG_FILE = setting(v.pipe(v.string(), v.minLength(1)), {
 });
 
 const MAYASTOR_RESOURCES = ["nodes", "pools", "volumes", "replicas"] as const;
-const SWITCH = "true or false";
-const SOME_TEXT = "a text that is not empty";
 const POSITIVE_DURATION = "a duration such as 10s, 500ms, 1m30s or 10 (seconds), above 0 and at most 24h";
 const PATH = { expected: "the path of a directory", placeholder: "directory" } as const;
-const FILE = { expected: "the path of a file", placeholder: "file", besideFile: true } as const;
-const MAX_DURATION_MS = 24 * 3_600_000;
 
-/** NUL would end it for the kernel. */
-const text = v.pipe(v.string(), v.regex(/^[^\0]+$/));
 const listenAddress = v.pipe(
   v.string(),
   v.check((address) => parseListenAddress(address) !== undefined),
 );
-
-function duration(minimumMs: number) {
-  return v.pipe(
-    v.union([v.pipe(v.string(), v.regex(DURATION)), v.pipe(v.number(), v.minValue(0))]),
-    v.transform((written) => durationMs(written) ?? Number.NaN),
-    v.check((ms) => ms >= minimumMs && ms <= MAX_DURATION_MS),
-  );
-}
 
 /** As Mayastor's own programs write durations, and as ours do. */
 const humantime = v.pipe(
@@ -440,13 +396,4 @@ function collectorSwitch(name: string) {
       defaultText: "on where its source exists",
     }),
   );
-}
-
-/** A value of the configuration, as opposed to a section. */
-export function setting<const Schema extends v.GenericSchema>(schema: Schema, about: About) {
-  return v.pipe(schema, v.description(about.description), v.metadata({ about }));
-}
-
-function section<const Entries extends v.ObjectEntries>(title: string, entries: Entries) {
-  return v.pipe(v.strictObject(entries), v.title(title));
 }

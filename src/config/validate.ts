@@ -4,7 +4,7 @@ import { aboutOf, entriesOf, itemOf } from "./catalogue.ts";
 import type { Problem } from "./error.ts";
 import { type ConfigFile, type Path, pathText } from "./file.ts";
 import { nearest } from "./nearest.ts";
-import type { About } from "./schema.ts";
+import type { About } from "./setting.ts";
 
 /** None if the file is right. */
 export function fileProblems(file: ConfigFile, schema: v.GenericSchema): Problem[] {

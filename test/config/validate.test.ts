@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import * as v from "valibot";
 import { parseConfig } from "../../src/config/file.ts";
-import { setting } from "../../src/config/schema.ts";
+import { setting } from "../../src/config/setting.ts";
 import { fileProblems } from "../../src/config/validate.ts";
 
 /** Lists of sections, as sources with several targets have them. */
