@@ -63,15 +63,15 @@ function addNewest(report: Report, node: string, rows: readonly TimedRow[]): voi
   // The list goes on until now by the node's own clock, also where nothing was measured.
   const now = Math.max(...rows.map(({ time }) => time));
   const recent = rows.filter(({ time }) => now - time <= MAX_AGE_SECONDS).sort((a, b) => b.time - a.time);
-  let newest: number | undefined;
-  const valueOf = (column: string): unknown => {
+  const times: number[] = [];
+  const newestOf = (column: string): unknown => {
     const found = recent.find(({ row }) => numberOf(row[column]) !== undefined);
-    if (found !== undefined) newest = Math.max(newest ?? found.time, found.time);
+    if (found !== undefined) times.push(found.time);
     return found?.row[column];
   };
 
-  addNumber(report, IOWAIT, { node }, valueOf("iowait"));
+  addNumber(report, IOWAIT, { node }, newestOf("iowait"));
   for (const [column, descriptor] of Object.entries(PRESSURES))
-    addPercentage(report, descriptor, { node }, valueOf(column));
-  if (newest !== undefined) report.add(TIMESTAMP, { node }, newest);
+    addPercentage(report, descriptor, { node }, newestOf(column));
+  if (times.length > 0) report.add(TIMESTAMP, { node }, Math.max(...times));
 }
