@@ -1,0 +1,192 @@
+/** A round without a server: what each path answers is given, and what a collector makes of it can be read. */
+
+import type { Descriptor } from "../../src/metrics/descriptor.ts";
+import { expose } from "../../src/metrics/exposition.ts";
+import { type FamilySamples, Samples, type SampleValue } from "../../src/metrics/samples.ts";
+import type {
+  CallOptions,
+  CollectorOptions,
+  PveCollector,
+  Report,
+  Round,
+  SkipReason,
+} from "../../src/pve/contract.ts";
+import { PveFailure } from "../../src/pve/failure.ts";
+import type { ClusterStatus, ResourceRow, Resources } from "../../src/pve/model.ts";
+import { seriesOfExposition } from "./series.ts";
+
+export interface Given {
+  /** "9.2" where nothing is said. */
+  readonly release?: string;
+  /** A quorate cluster `prod` of pve1 (local) and pve2 where nothing is said. */
+  readonly status?: ClusterStatus | PveFailure;
+  /** Rows as /cluster/resources gives them, right ones. */
+  readonly resources?: readonly Readonly<Record<string, unknown>>[] | Resources | PveFailure;
+  /** All nodes that are online where nothing is said. */
+  readonly nodes?: readonly string[] | PveFailure;
+  readonly options?: Partial<CollectorOptions>;
+  /** On the clock of `performance.now()`. */
+  readonly end?: number;
+}
+
+/** What a path answers: `data`, a PveFailure, or what a function gives when it is asked. */
+export type Answers = Readonly<Record<string, unknown>>;
+
+export class FakeRound implements Round {
+  readonly end: number;
+  readonly options: CollectorOptions;
+  /** Every path asked, in order, with its query. */
+  readonly asked: string[] = [];
+  readonly callOptions: (CallOptions | undefined)[] = [];
+  readonly #answers: Answers;
+  readonly #given: Given;
+
+  constructor(answers: Answers = {}, given: Given = {}) {
+    this.#answers = answers;
+    this.#given = given;
+    this.end = given.end ?? performance.now() + 10_000;
+    this.options = { ...UNCONFIGURED, ...given.options };
+  }
+
+  async release() {
+    const text = this.#given.release ?? "9.2";
+    return { text, major: Number.parseInt(text, 10) };
+  }
+
+  async status() {
+    return orThrow(this.#given.status ?? TWO_NODES);
+  }
+
+  async resources(): Promise<Resources> {
+    const given = orThrow(this.#given.resources ?? []);
+    return "rows" in given ? given : { rows: given.map(resourceRow).sort(byId), invalid: 0, duplicate: 0 };
+  }
+
+  async nodes() {
+    const given = orThrow(this.#given.nodes);
+    if (given !== undefined) return given;
+    return (await this.status()).nodes.filter(({ isOnline }) => isOnline).map(({ name }) => name);
+  }
+
+  async get(path: string, options?: CallOptions): Promise<unknown> {
+    this.asked.push(path);
+    this.callOptions.push(options);
+    if (!Object.hasOwn(this.#answers, path)) throw new Error(`nobody expected ${path} to be asked`);
+    const answer = this.#answers[path];
+    return orThrow(typeof answer === "function" ? await answer() : answer);
+  }
+
+  getLasting(path: string, options: CallOptions & { readonly limitMs: number }): Promise<unknown> {
+    return this.get(path, options);
+  }
+}
+
+const UNCONFIGURED: CollectorOptions = {
+  zeroStates: true,
+  deprecatedGauges: true,
+  physicalDisks: { smartIntervalMs: 3_600_000, excludeNodes: [] },
+  configGuestLimit: undefined,
+};
+
+export const TWO_NODES: ClusterStatus = {
+  cluster: { name: "prod", nodes: 2, version: 2, quorate: true },
+  nodes: [
+    { name: "pve1", nodeid: 1, level: "", isOnline: true, isLocal: true },
+    { name: "pve2", nodeid: 2, level: "", isOnline: true, isLocal: false },
+  ],
+  invalid: 0,
+  duplicate: 0,
+};
+
+export const STANDALONE: ClusterStatus = {
+  cluster: undefined,
+  nodes: [{ name: "pve1", nodeid: 0, level: "", isOnline: true, isLocal: true }],
+  invalid: 0,
+  duplicate: 0,
+};
+
+export const failure = (reason: SkipReason, path = "/"): PveFailure =>
+  new PveFailure(reason, path, `${path}: ${reason}`);
+
+/** What a collector has told. */
+export class FakeReport implements Report {
+  readonly samples = new Samples();
+  readonly leftOut = new Map<SkipReason, number>();
+  readonly lost = new Map<SkipReason, number>();
+
+  add: Report["add"] = (descriptor, labels, value) => {
+    this.#push(descriptor, labels, value);
+  };
+
+  addStates: Report["addStates"] = (descriptor, labels, states) => {
+    this.#push(descriptor, labels, states);
+  };
+
+  leaveOut(reason: SkipReason, count = 1): void {
+    if (count > 0) this.leftOut.set(reason, (this.leftOut.get(reason) ?? 0) + count);
+  }
+
+  lose(reason: SkipReason, count = 1): void {
+    if (count > 0) this.lost.set(reason, (this.lost.get(reason) ?? 0) + count);
+  }
+
+  failed(error: unknown): void {
+    if (!(error instanceof PveFailure)) throw error;
+    this.lose(error.reason);
+  }
+
+  #push(descriptor: Descriptor, labels: FamilySamples["labels"][number], value: SampleValue): void {
+    this.samples.declare(descriptor);
+    const family = this.samples.families.get(descriptor);
+    family?.labels.push(labels);
+    family?.values.push(value);
+  }
+}
+
+export interface Collected {
+  /** `pve_up{id="node/pve1"}` → 1; labels sorted. */
+  readonly series: Readonly<Record<string, number>>;
+  /** Left out as expected, by reason. */
+  readonly leftOut: Readonly<Record<string, number>>;
+  /** Missing, by reason: with any the collector has not succeeded. */
+  readonly lost: Readonly<Record<string, number>>;
+  readonly report: FakeReport;
+}
+
+/** Runs the collector as the framework does. */
+export async function collect(collector: PveCollector, round: Round): Promise<Collected> {
+  const report = new FakeReport();
+  await collector.collect(round, report).catch((error: unknown) => report.failed(error));
+  for (const { name } of report.samples.families.keys()) {
+    if (!collector.descriptors.some((descriptor) => descriptor.name === name))
+      throw new Error(`${collector.name} does not name ${name} among its families`);
+  }
+  const text = new TextDecoder().decode(expose([report.samples], "text").body);
+  return {
+    series: Object.fromEntries(seriesOfExposition(text)),
+    leftOut: Object.fromEntries(report.leftOut),
+    lost: Object.fromEntries(report.lost),
+    report,
+  };
+}
+
+function orThrow<T>(given: T | PveFailure): T {
+  if (given instanceof PveFailure) throw given;
+  return given;
+}
+
+function resourceRow(fields: Readonly<Record<string, unknown>>): ResourceRow {
+  const { id, type, node, vmid } = fields;
+  if (typeof id !== "string" || !isResourceType(type)) throw new Error("a test gave no right row");
+  return {
+    id,
+    type,
+    node: typeof node === "string" ? node : undefined,
+    vmid: vmid === undefined ? undefined : Number(vmid),
+    fields,
+  };
+}
+
+const TYPES = ["node", "qemu", "lxc", "storage", "pool", "sdn", "network"] as const;
+const isResourceType = (type: unknown): type is ResourceRow["type"] => TYPES.some((name) => name === type);
+const byId = (a: ResourceRow, b: ResourceRow): number => (a.id < b.id ? -1 : 1);
