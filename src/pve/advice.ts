@@ -1,6 +1,6 @@
 /** What a person does about a failed call: the sentence that a log, `check` and the answer of /pve end with. */
-import type { PveEndpoint } from "./endpoint.ts";
-import type { PveFailure } from "./failure.ts";
+import { identityOf, type PveCredentials, type PveEndpoint } from "./endpoint.ts";
+import type { MissingRight, PveFailure } from "./failure.ts";
 
 /** Undefined where the message says it all. `entries`: paths of access control lists, as /access/permissions has them. */
 export function adviceFor(
@@ -8,6 +8,70 @@ export function adviceFor(
   endpoint: PveEndpoint,
   entries: readonly string[] = [],
 ): string | undefined {
-  void [failure, endpoint, entries];
+  const { hostname } = new URL(endpoint.url);
+  const { status, network, reason } = failure;
+  if (status === 401) return loginAdvice(hostname, endpoint.credentials);
+  if (status === 403) return rightAdvice(failure.missing, endpoint.credentials, entries);
+  if (network === "tls") return trustAdvice(hostname, endpoint);
+  if (reason === "unreachable" && network === undefined) return nodeAdvice(hostname, failure);
   return undefined;
 }
+
+/** What gives the reading rights; a token with privilege separation has no more than its user and itself have both. */
+export function grantCommands(credentials: PveCredentials): readonly string[] {
+  const grant = (to: string) => `pveum acl modify / ${to} --roles PVEAuditor`;
+  const user = grant(`--users ${quoted(credentials.user)}`);
+  return credentials.kind === "token" ? [grant(`--tokens ${quoted(identityOf(credentials))}`), user] : [user];
+}
+
+function loginAdvice(host: string, credentials: PveCredentials): string {
+  const journal = `\`journalctl -u pveproxy\` on ${host} tells why`;
+  if (credentials.kind === "password")
+    return `${host} refuses ${credentials.user}: does the user exist, is it enabled, and is the password right? ${journal}`;
+  return `${host} refuses the token ${identityOf(credentials)}: does it exist, is it enabled, and has it not expired? ${journal}; token_name is the part after the "!"`;
+}
+
+function rightAdvice(
+  missing: MissingRight | undefined,
+  credentials: PveCredentials,
+  entries: readonly string[],
+): string {
+  const who = identityOf(credentials);
+  if (missing === undefined)
+    return `${who} lacks a right that the message does not name: ${grantCommands(credentials).join("; ")}`;
+  const { privilege, path } = missing;
+  const lacks = `${who} lacks ${privilege.replaceAll("|", " or ")} on ${path}`;
+  if (!privilege.split("|").some((name) => AUDITOR.has(name)))
+    return `${lacks}, which the role PVEAuditor does not give: see \`plumbline check\``;
+  const deeper = entries.find((entry) => entry !== "/" && (entry === path || path.startsWith(`${entry}/`)));
+  const hides =
+    deeper === undefined ? "" : `; the entry on ${deeper} replaces what / gives and has to give it too`;
+  return `${lacks}: ${grantCommands(credentials).join("; ")}${hides}`;
+}
+
+/** What Proxmox VE's own role for readers has, of what is asked for. */
+const AUDITOR: ReadonlySet<string> = new Set([
+  "Datastore.Audit",
+  "Pool.Audit",
+  "SDN.Audit",
+  "Sys.Audit",
+  "VM.Audit",
+  "VM.GuestAgent.Audit",
+]);
+
+function trustAdvice(host: string, { tls }: PveEndpoint): string {
+  if (tls.fingerprint !== undefined)
+    return `if ${host} has got a new certificate, \`pvenode cert info\` there prints its fingerprint`;
+  return `set ca_file to a copy of /etc/pve/pve-root-ca.pem, the cluster's own authority, or fingerprint to that of the certificate of ${host}; verify_ssl: false is the last resort`;
+}
+
+/** Nothing of what the server said but the number gets in. */
+function nodeAdvice(host: string, { path, status }: PveFailure): string {
+  const node = /^\/nodes\/([A-Za-z0-9-]{1,63})(?:\/|$)/.exec(path)?.[1] ?? "another node";
+  const problem = status === 595 || status === 500 ? "cannot reach" : "gets no whole answer from";
+  return `${host} ${problem} ${node}; the others were read`;
+}
+
+/** For a shell. */
+const quoted = (text: string): string =>
+  /^[\w@.-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

@@ -52,8 +52,7 @@ export class RestClient {
       async (signal) => {
         const { tokenFile } = this.#target;
         const token = tokenFile === undefined ? undefined : readToken(tokenFile);
-        const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
-        const headers = { "accept-encoding": "identity", ...authorization };
+        const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
         const response = await this.#connections.send({ url, where, headers, signal });
         hasBegun = true;
         if (!response.ok) throw await this.#refused(response, where, limits);

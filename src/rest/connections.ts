@@ -43,7 +43,7 @@ export class Connections {
     const showsCertificate = url.protocol === "https:" && tls.cert !== undefined;
     return ky(url, {
       ...(form === undefined ? { method: "get" } : { method: "post", body: form }),
-      headers: { accept: "application/json", ...headers },
+      headers: { accept: "application/json", "accept-encoding": "identity", ...headers },
       redirect: "manual",
       retry: 0,
       throwHttpErrors: false,
