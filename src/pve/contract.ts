@@ -4,6 +4,7 @@ import * as metrics from "../metrics/descriptor.ts";
 import type { LabelValues } from "../metrics/samples.ts";
 import type { States } from "../metrics/states.ts";
 import type { ClusterStatus, Resources } from "./model.ts";
+import type { SlowRound } from "./slow.ts";
 
 export interface PveCollector {
   /** Without `pve-`: "node-status". */
@@ -37,6 +38,8 @@ export interface Round {
   get(path: string, options?: CallOptions): Promise<unknown>;
   /** A call that goes on when the round is over, for `limitMs` of its own: for slow readings alone. */
   getLasting(path: string, options: CallOptions & { readonly limitMs: number }): Promise<unknown>;
+  /** Of the target's `SlowReadings`, begun with this round. */
+  readonly slow: SlowRound;
   /** On the clock of `performance.now()`: when what was collected is handed in. No `get` is waited for longer. */
   readonly end: number;
   readonly options: CollectorOptions;
