@@ -38,7 +38,7 @@ export class Samples {
     labels: LabelValues<Label>,
     value: Value,
   ): void {
-    this.#push(descriptor, labels, value);
+    this.push(descriptor, labels, value);
   }
 
   /** Nothing where the value is undefined. */
@@ -47,7 +47,7 @@ export class Samples {
     labels: LabelValues<Label>,
     value: Value | undefined,
   ): void {
-    if (value !== undefined) this.#push(descriptor, labels, value);
+    if (value !== undefined) this.push(descriptor, labels, value);
   }
 
   addHistogram<Label extends string>(
@@ -55,7 +55,7 @@ export class Samples {
     labels: LabelValues<Label>,
     value: HistogramValue,
   ): void {
-    this.#push(descriptor, labels, value);
+    this.push(descriptor, labels, value);
   }
 
   /** One series for each state; the family's last label is that of `states`. */
@@ -67,10 +67,11 @@ export class Samples {
     const { name, labels: names } = descriptor;
     if (names[names.length - 1] !== states.label)
       throw new Error(`the last label of ${name} is not "${states.label}"`);
-    this.#push(descriptor, labels, states);
+    this.push(descriptor, labels, states);
   }
 
-  #push(
+  /** As the others, for who has checked the labels otherwise: those that are missing are left out of the series. */
+  push(
     descriptor: Descriptor,
     labels: Readonly<Record<string, string | undefined>>,
     value: SampleValue,
