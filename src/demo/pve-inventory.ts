@@ -144,7 +144,8 @@ function guestPlan(i: number, nodes: readonly NodePlan[], size: PveClusterSize):
   const rate = (word: string, highest: number) => Math.floor(highest * chance(seed, word, i) ** 3);
   const type = i % 3 === 2 ? "lxc" : "qemu";
   const template = i % 25 === 24;
-  const at = i % nodes.length;
+  // Not every container on the same node.
+  const at = (i + Math.floor(i / nodes.length)) % nodes.length;
   const here = nodes[at]?.name ?? "";
   const next = nodes[(at + 1) % nodes.length]?.name ?? "";
   const replicates = nodes.length > 1 && i % 5 === 1 && !template;

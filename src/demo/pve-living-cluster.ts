@@ -36,7 +36,7 @@ const FOR_LONG: readonly PveHappening[] = [
 const HOURLY: readonly (readonly [minute: number, event: PveEvent])[] = [
   [1, { kind: "node", node: "pve3", condition: "offline" }],
   [12, { kind: "node", node: "pve3", condition: "online" }],
-  ...[102, 108, 114, 120].map((vmid) => [14, { kind: "migrate", vmid, to: "pve3" }] as const),
+  ...[102, 104, 120, 122].map((vmid) => [14, { kind: "migrate", vmid, to: "pve3" }] as const),
   [18, { kind: "maintenance", node: "pve2", on: true }],
   [26, { kind: "maintenance", node: "pve2", on: false }],
   [30, { kind: "drive", node: "pve1", devpath: "/dev/nvme0n1", health: "FAILED!" }],
