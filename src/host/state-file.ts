@@ -1,6 +1,6 @@
 /**
  * A small JSON file that carries state from one run to the next within one boot: a regular file of our own, mode 0600,
- * at most 1 MiB, replaced atomically. Its form is `{"boot_id": "…", "state": …}`.
+ * at most 1 MiB where nobody says otherwise, replaced atomically. Its form is `{"boot_id": "…", "state": …}`.
  */
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, type Stats } from "node:fs";
 import { geteuid } from "node:process";
@@ -8,7 +8,8 @@ import * as v from "valibot";
 import { writeAtomically } from "./atomic-write.ts";
 import { codeOf, reasonOf } from "./system-error.ts";
 
-const MAX_BYTES = 1024 * 1024;
+const MIB = 1024 * 1024;
+const MAX_BYTES = MIB;
 
 export type LoadedState<T> =
   | { readonly kind: "loaded"; readonly state: T }
@@ -25,16 +26,18 @@ export class StateFile<const Schema extends v.GenericSchema> {
   readonly path: string;
   readonly #schema: v.ObjectSchema<{ boot_id: v.StringSchema<undefined>; state: Schema }, undefined>;
   readonly #bootId: string;
+  readonly #maxBytes: number;
 
-  constructor(path: string, schema: Schema, bootId: string) {
+  constructor(path: string, schema: Schema, bootId: string, maxBytes = MAX_BYTES) {
     this.path = path;
+    this.#maxBytes = maxBytes;
     this.#schema = v.object({ boot_id: v.string(), state: schema });
     this.#bootId = bootId;
   }
 
   /** Never throws: whatever is wrong with the file is in the answer. */
   load(): LoadedState<v.InferOutput<Schema>> {
-    const read = readOwn(this.path);
+    const read = readOwn(this.path, this.#maxBytes);
     if (read.kind !== "read") return read;
     let json: unknown;
     try {
@@ -61,17 +64,21 @@ export class StateFile<const Schema extends v.GenericSchema> {
     const foreign = foreignness(this.path);
     if (foreign !== undefined) throw new Error(`cannot write ${this.path}: ${foreign}`);
     const bytes = new TextEncoder().encode(`${JSON.stringify({ boot_id: this.#bootId, state })}\n`);
-    if (bytes.length > MAX_BYTES)
-      throw new Error(`cannot write ${this.path}: the state has ${bytes.length} bytes, more than 1 MiB`);
+    if (bytes.length > this.#maxBytes)
+      throw new Error(
+        `cannot write ${this.path}: the state has ${bytes.length} bytes, more than ${inMiB(this.#maxBytes)}`,
+      );
     writeAtomically(this.path, bytes, 0o600);
   }
 }
+
+const inMiB = (bytes: number): string => `${bytes / MIB} MiB`;
 
 type Read =
   | { readonly kind: "read"; readonly text: string }
   | Extract<LoadedState<never>, { kind: "missing" | "corrupt" | "foreign" }>;
 
-function readOwn(path: string): Read {
+function readOwn(path: string, maxBytes: number): Read {
   let fd: number;
   try {
     // O_NONBLOCK: opening a FIFO must not wait for a writer.
@@ -85,8 +92,8 @@ function readOwn(path: string): Read {
     const stat = fstatSync(fd);
     const notOurs = describeForeign(stat);
     if (notOurs !== undefined) return { kind: "foreign", reason: `${path} ${notOurs}` };
-    if (stat.size > MAX_BYTES)
-      return { kind: "corrupt", reason: `${path} has ${stat.size} bytes, more than 1 MiB` };
+    if (stat.size > maxBytes)
+      return { kind: "corrupt", reason: `${path} has ${stat.size} bytes, more than ${inMiB(maxBytes)}` };
     const buffer = new Uint8Array(stat.size);
     let length = 0;
     while (length < buffer.length) {
