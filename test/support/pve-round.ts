@@ -13,6 +13,7 @@ import type {
 } from "../../src/pve/contract.ts";
 import { PveFailure } from "../../src/pve/failure.ts";
 import type { ClusterStatus, ResourceRow, Resources } from "../../src/pve/model.ts";
+import { SlowReadings, type SlowRound } from "../../src/pve/slow.ts";
 import { seriesOfExposition } from "./series.ts";
 
 export interface Given {
@@ -27,6 +28,8 @@ export interface Given {
   readonly options?: Partial<CollectorOptions>;
   /** On the clock of `performance.now()`. */
   readonly end?: number;
+  /** Those of the rounds before; new ones where nothing is said. */
+  readonly slow?: SlowReadings;
 }
 
 /** What a path answers: `data`, a PveFailure, or what a function gives when it is asked. */
@@ -34,6 +37,7 @@ export type Answers = Readonly<Record<string, unknown>>;
 
 export class FakeRound implements Round {
   readonly end: number;
+  readonly slow: SlowRound;
   readonly options: CollectorOptions;
   /** Every path asked, in order, with its query. */
   readonly asked: string[] = [];
@@ -45,6 +49,7 @@ export class FakeRound implements Round {
     this.#answers = answers;
     this.#given = given;
     this.end = given.end ?? performance.now() + 10_000;
+    this.slow = (given.slow ?? new SlowReadings()).begin(this);
     this.options = { ...UNCONFIGURED, ...given.options };
   }
 
