@@ -99,7 +99,7 @@ export class SlowReadings {
   }
 
   /** Once a round, which gives the answer to its collectors as `round.slow`. */
-  begin({ getLasting, end }: Pick<Round, "getLasting" | "end">): SlowRound {
+  begin(round: Pick<Round, "getLasting" | "end">): SlowRound {
     for (const [key, missed] of this.#queue) {
       if (missed < MISSED_ROUNDS) this.#queue.set(key, missed + 1);
       else this.#queue.delete(key);
@@ -110,7 +110,7 @@ export class SlowReadings {
         const entry = this.#entry(kind.name, subject);
         if (this.#isNext(entry, kind, request, hasStarted)) {
           hasStarted = true;
-          await untilEnd(this.#start(entry, request, getLasting), end);
+          await untilEnd(this.#start(entry, request, round), round.end);
         }
         return this.#answer(entry, kind, request, report);
       },
@@ -210,10 +210,10 @@ export class SlowReadings {
   #start<T extends object>(
     entry: Entry,
     request: SlowRequest<T>,
-    getLasting: Round["getLasting"],
+    round: Pick<Round, "getLasting">,
   ): Promise<void> {
     entry.about = request.about ?? [];
-    const done = this.#run(entry, request, getLasting).finally(() => {
+    const done = this.#run(entry, request, round).finally(() => {
       this.#running = undefined;
     });
     this.#running = { key: keyOf(entry), done };
@@ -224,12 +224,12 @@ export class SlowReadings {
   async #run<T extends object>(
     entry: Entry,
     request: SlowRequest<T>,
-    getLasting: Round["getLasting"],
+    round: Pick<Round, "getLasting">,
   ): Promise<void> {
     const deadline = performance.now() + this.#limitMs;
     try {
       entry.value = await request.read((path, options) =>
-        getLasting(path, { ...options, limitMs: Math.max(0, deadline - performance.now()) }),
+        round.getLasting(path, { ...options, limitMs: Math.max(0, deadline - performance.now()) }),
       );
       entry.made = { at: this.#clock.now(), unixMs: this.#clock.unixMs() };
       entry.failed = undefined;
