@@ -60,6 +60,12 @@ export function vmidOf(value: unknown): number | undefined {
     : undefined;
 }
 
+/** `qemu/100`, `lxc/102`; undefined where the type or the VMID is none. */
+export function guestIdOf(type: unknown, vmid: unknown): string | undefined {
+  const known = vmidOf(vmid);
+  return known !== undefined && (type === "qemu" || type === "lxc") ? `${type}/${known}` : undefined;
+}
+
 /** As it may stand in a URL; undefined for anything else. */
 export function nodeNameOf(value: unknown): string | undefined {
   return typeof value === "string" && /^[A-Za-z0-9-]{1,63}$/.test(value) ? value : undefined;
@@ -99,4 +105,13 @@ export function labelOf(report: Pick<Report, "leaveOut">, value: unknown): strin
   const { text, wasCut } = textOf(value);
   if (wasCut) report.leaveOut("invalid");
   return text;
+}
+
+/** Tells of rows of a shared call that could not be used; every collector that reads the call misses them. */
+export function countOdd(
+  report: Pick<Report, "lose" | "leaveOut">,
+  { invalid, duplicate }: { readonly invalid: number; readonly duplicate: number },
+): void {
+  if (invalid > 0) report.lose("invalid", invalid);
+  if (duplicate > 0) report.leaveOut("duplicate", duplicate);
 }
