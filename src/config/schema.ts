@@ -207,10 +207,11 @@ export function configSchema(collectors: readonly string[]) {
           "10s",
         ),
         node_name: v.optional(
-          setting(text, {
+          // A path ends before "." and goes up at "..".
+          setting(v.pipe(text, v.regex(/^(?!\.\.?$)/)), {
             description:
               "Id of the only node that is asked about, with its pools, replicas and volume targets",
-            expected: SOME_TEXT,
+            expected: 'the id of a node: a text that is not empty, and neither "." nor ".."',
             placeholder: "id",
             defaultText: "the whole cluster",
           }),

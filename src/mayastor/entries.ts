@@ -17,13 +17,14 @@ export function decodeList<Entry>(
   return unique(validEntries(json, schema, tally), idOf, tally);
 }
 
-/** Throws RestFailure `bad_body` where this is no list. */
+/** Throws RestFailure: `bad_body` where this is no list, `too_large` where it is longer than any can be. */
 export function validEntries<Entry>(
   json: unknown,
   schema: v.GenericSchema<unknown, Entry>,
   tally: Tally,
 ): Entry[] {
   if (!Array.isArray(json)) throw badBody("the answer is no list");
+  tally.count(json.length);
   const entries: Entry[] = [];
   for (const element of json) {
     const { success, output } = v.safeParse(schema, element, { abortEarly: true });
@@ -64,6 +65,9 @@ export const Id = v.custom<string>((value) => value !== "" && isLabelText(value)
 
 /** A number of bytes or things; NaN where it is none. */
 export const Quantity = v.nullish(v.fallback(v.custom<number>(isQuantity), Number.NaN));
+export const Percentage = v.nullish(
+  v.fallback(v.pipe(v.custom<number>(isQuantity), v.maxValue(100)), Number.NaN),
+);
 
 /** The quantity, or undefined where there is none to export. */
 export function quantity(value: number | null | undefined, tally: Tally): number | undefined {

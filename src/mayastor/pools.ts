@@ -181,6 +181,7 @@ const PoolSchema = v.object({
 
 function poolOf({ id, spec, state }: v.InferOutput<typeof PoolSchema>, tally: Tally): Pool {
   const disks = (state?.disks ?? spec?.disks ?? []).map((disk) => disk.replace(/\?.*/s, ""));
+  tally.count(disks.length);
   return {
     id,
     nodeId: state?.node ?? spec?.node ?? "",

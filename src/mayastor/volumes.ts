@@ -11,6 +11,7 @@ import {
   type Health,
   Id,
   LabelText,
+  Percentage,
   Quantity,
   quantity,
   recordOf,
@@ -249,7 +250,7 @@ const TargetSchema = v.object({
 const ReplicaOfVolumeSchema = v.object({
   state: v.string(),
   "child-status": v.nullish(v.string()),
-  "rebuild-progress": Quantity,
+  "rebuild-progress": Percentage,
 });
 
 const VolumeSchema = v.object({
@@ -280,8 +281,11 @@ const PageSchema = v.object({
 function decodePage(json: unknown, tally: Tally): { entries: VolumeEntry[]; nextToken: number | undefined } {
   const { success, output } = v.safeParse(PageSchema, json, { abortEarly: true });
   if (!success) throw badBody("the answer is no page of volumes");
+  const entries = validEntries(output.entries, VolumeSchema, tally);
+  for (const { replica_topology: replicas, target } of entries.map(({ state }) => state))
+    tally.count(Object.keys(replicas ?? {}).length + (target?.children.length ?? 0));
   return {
-    entries: validEntries(output.entries, VolumeSchema, tally),
+    entries,
     nextToken: output.next_token ?? undefined,
   };
 }

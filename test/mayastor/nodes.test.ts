@@ -115,6 +115,12 @@ describe("the truth table", () => {
   });
 });
 
+test("a list of more nodes than any cluster has is too large", () => {
+  const list = (length: number) => Array<unknown>(length).fill({});
+  expect(() => read(list(250_001))).toThrow(expect.objectContaining({ reason: "too_large" }));
+  expect(read(list(250_000)).counts).toEqual({ malformed: 250_000 });
+});
+
 describe("a node", () => {
   test("has its labels of cordons and drains counted, and their text kept back", () => {
     const { lines, text } = read([

@@ -103,6 +103,7 @@ describe("volumes", () => {
     expect(await ratios(null)).toEqual([]);
     expect(await ratios(0)).toEqual(['mayastor_replica_rebuild_progress_ratio{volume="v",replica="r"} 0']);
     expect(await ratios(100)).toEqual(['mayastor_replica_rebuild_progress_ratio{volume="v",replica="r"} 1']);
+    for (const odd of [101, -1, 3.7, "37"]) expect(await ratios(odd)).toEqual([]);
   });
 
   test("lack what the service does not say", async () => {
@@ -179,6 +180,22 @@ describe("volumes", () => {
 });
 
 describe("the pages of volumes", () => {
+  test("are too large with more entries than any cluster has, over all pages and what the volumes hold", async () => {
+    const full = (uuid: string) => ({
+      spec: { ...SPEC, uuid },
+      state: {
+        ...STATE,
+        replica_topology: Object.fromEntries(
+          Array.from({ length: 65_000 }, (_, index) => [`r${index}`, { state: "Online" }]),
+        ),
+        target: { ...STATE.target, children: Array(65_000).fill({ state: "Online" }) },
+      },
+    });
+    const first = { entries: [full("a")], next_token: 500 };
+    await expect(exported(first, { entries: [full("b")] })).rejects.toEqual(refusal("too_large"));
+    expect((await exported(first, { entries: [VOLUME] })).volumes).toHaveLength(2);
+  });
+
   test("are read up to the one without a token, which may be null", async () => {
     for (const last of [{}, { next_token: null }]) {
       const pages = [
