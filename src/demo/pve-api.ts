@@ -5,18 +5,19 @@
 import { createServer as createNetServer, type Server, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createServer as createTlsServer } from "node:tls";
-import { gzipSync } from "node:zlib";
 import { answerTo, nodeNamed } from "./pve-answers.ts";
 import { drivesOn } from "./pve-answers-disks.ts";
+import { Bodies, Body } from "./pve-bodies.ts";
 import { Refusal } from "./pve-call.ts";
 import { PVE_TEST_CERTIFICATE } from "./pve-certificate.ts";
-import { chance, randomOf } from "./pve-chance.ts";
 import type { PveCluster, PveState } from "./pve-cluster.ts";
 import type { NodePlan } from "./pve-inventory.ts";
 import { type Asker, askerOf, ticketFor } from "./pve-login.ts";
-import { perlJson, type Types } from "./pve-perl.ts";
+import type { Types } from "./pve-perl.ts";
+import { PveRequests } from "./pve-requests.ts";
 import type { PveUser } from "./pve-users.ts";
 import { type Reaction, serveConnection, type WireReply, type WireRequest } from "./pve-wire.ts";
+import { Workers } from "./pve-workers.ts";
 import { isDown, isQuorate, sees } from "./pve-world.ts";
 
 export interface PveApiOptions {
@@ -66,76 +67,12 @@ export interface PveApiKnobs {
   workersPerNode: number;
 }
 
-export interface SeenRequest {
-  readonly method: string;
-  /** After /api2/json, with its query. */
-  readonly path: string;
-  /** The node that it is for; undefined for the whole cluster. */
-  readonly node: string | undefined;
-  /** 0 until it is answered, and for one that never was. */
-  status: number;
-}
-
-/** What has been asked so far. */
-export class PveRequests {
-  readonly seen: SeenRequest[] = [];
-  /** By path without the query. */
-  readonly counts = new Map<string, number>();
-  /** Bodies that came with a request. */
-  readonly bodies: string[] = [];
-  /** Connections that were made. */
-  connections = 0;
-  /** How many requests were open at once. */
-  highest = 0;
-  readonly highestPerNode = new Map<string, number>();
-  readonly #open = new Map<string, number>();
-
-  /** `asked`: the node that a request without a node is for. */
-  begin(request: WireRequest, path: string, asked: string): SeenRequest {
-    const node = /^\/nodes\/([^/?]+)/.exec(path)?.[1];
-    const seen = { method: request.method, path, node, status: 0 };
-    this.seen.push(seen);
-    const [plain = path] = path.split("?");
-    this.counts.set(plain, (this.counts.get(plain) ?? 0) + 1);
-    if (request.body !== "") this.bodies.push(request.body);
-    const at = node ?? asked;
-    const open = this.#move(at, 1);
-    this.highestPerNode.set(at, Math.max(this.highestPerNode.get(at) ?? 0, open));
-    this.highest = Math.max(
-      this.highest,
-      [...this.#open.values()].reduce((a, b) => a + b, 0),
-    );
-    return seen;
-  }
-
-  end(seen: SeenRequest, asked: string, status: number): void {
-    seen.status = status;
-    this.#move(seen.node ?? asked, -1);
-  }
-
-  /** Forgets all but what is open. */
-  clear(): void {
-    this.seen.length = 0;
-    this.bodies.length = 0;
-    this.counts.clear();
-    this.highestPerNode.clear();
-    this.highest = 0;
-    this.connections = 0;
-  }
-
-  #move(node: string, by: number): number {
-    const open = (this.#open.get(node) ?? 0) + by;
-    this.#open.set(node, open);
-    return open;
-  }
-}
-
 const PREFIX = "/api2/json";
 
 export class PveApi implements AsyncDisposable {
   readonly cluster: PveCluster;
   readonly knobs: PveApiKnobs;
-  readonly requests = new PveRequests();
+  readonly requests: PveRequests;
   /** How often a sleeping drive was woken, by `NODE/DEVPATH`: `pve1//dev/sda`. */
   readonly wakeups = new Map<string, number>();
   readonly #options: PveApiOptions;
@@ -143,7 +80,7 @@ export class PveApi implements AsyncDisposable {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #stopping = new AbortController();
-  readonly #cache: AnswerCache;
+  readonly #bodies: Bodies;
   readonly #workers = new Map<string, Workers>();
   /** When a woken drive falls asleep again. */
   readonly #awakeUntil = new Map<string, number>();
@@ -154,8 +91,9 @@ export class PveApi implements AsyncDisposable {
     this.cluster = cluster;
     this.#options = options;
     this.knobs = { ...KNOBS, ...options.knobs };
-    this.#cache = new AnswerCache(options.types ?? "loose", cluster.size.seed ?? 1);
+    this.#bodies = new Bodies(options.types ?? "loose", cluster.size.seed ?? 1);
     this.#asked = nodeNamed(options.node ?? "pve1", { state: cluster.at() });
+    this.requests = new PveRequests(this.#asked.name);
     const { tls = PVE_TEST_CERTIFICATE } = options;
     const serve = (socket: Socket) => this.#serve(socket);
     this.#server = tls === false ? createNetServer() : createTlsServer(tls, serve);
@@ -205,17 +143,26 @@ export class PveApi implements AsyncDisposable {
     this.requests.connections++;
     serveConnection(
       socket,
-      (request) => this.#react(request),
+      (request) => this.#react(request, socket),
       () => this.knobs,
     );
   }
 
-  async #react(request: WireRequest): Promise<Reaction> {
+  async #react(request: WireRequest, socket: Socket): Promise<Reaction> {
     const path = request.target.startsWith(PREFIX) ? request.target.slice(PREFIX.length) : request.target;
-    const seen = this.requests.begin(request, path, this.#asked.name);
-    const reaction = await this.#reactionTo(request, path).catch((): Reaction => "silence");
-    this.requests.end(seen, this.#asked.name, typeof reaction === "string" ? 0 : reaction.status);
-    return reaction;
+    const seen = this.requests.begin(request, path);
+    const gone = () => this.requests.end(seen);
+    socket.once("close", gone);
+    try {
+      const reaction = await this.#reactionTo(request, path);
+      this.requests.end(seen, typeof reaction === "string" ? 0 : reaction.status);
+      return reaction;
+    } catch (error) {
+      if (this.#stopping.signal.aborted) return "silence";
+      throw error;
+    } finally {
+      socket.off("close", gone);
+    }
   }
 
   async #reactionTo(request: WireRequest, path: string): Promise<Reaction> {
@@ -277,16 +224,16 @@ export class PveApi implements AsyncDisposable {
   }
 
   async #work(path: string, { name, rights }: Asker, node: NodePlan): Promise<Body> {
-    const url = new URL(path, "http://localhost");
-    const query = url.searchParams;
-    if (url.pathname.endsWith("/disks/list") && query.get("skipsmart") !== "1") await this.#readDrives(node);
-    const locked = /^\/nodes\/[^/]+\/replication$/.test(url.pathname);
+    const [plain = path, text] = path.split("?");
+    const query = new URLSearchParams(text);
+    if (plain.endsWith("/disks/list") && query.get("skipsmart") !== "1") await this.#readDrives(node);
+    const locked = /^\/nodes\/[^/]+\/replication$/.test(plain);
     if (locked) await this.#lockReplication(node);
     try {
       const state = this.cluster.at();
-      const code = `${node.release} ${url.pathname.replaceAll(/\/(pve)?\d+(?=\/)/g, "")}`;
-      return this.#cache.get(state, code, `${name} ${path}`, (random) =>
-        answerTo(url.pathname, { state, asked: this.#asked, rights, query, random }),
+      const code = `${node.release} ${plain.replaceAll(/\/(pve)?\d+(?=\/)/g, "")}`;
+      return this.#bodies.get(state, code, `${name} ${path}`, (random) =>
+        answerTo(plain, { state, asked: this.#asked, rights, query, random }),
       );
     } finally {
       if (locked) this.#replicationLocked = false;
@@ -331,7 +278,7 @@ export class PveApi implements AsyncDisposable {
   #unauthorized(state: PveState, phrase: string): WireReply {
     return {
       status: 401,
-      phrase: this.#bodies(this.#asked) === "new" ? "Authentication failed!" : phrase,
+      phrase: this.#ageOf(this.#asked) === "new" ? "Authentication failed!" : phrase,
       headers: headersOf(state),
     };
   }
@@ -341,13 +288,13 @@ export class PveApi implements AsyncDisposable {
     const node = state.inventory.nodes.find(({ name }) => name === by) ?? this.#asked;
     const body = {
       data: null,
-      ...(this.#bodies(node) === "new" && { message: `${message}\n` }),
+      ...(this.#ageOf(node) === "new" && { message: `${message}\n` }),
       ...(errors !== undefined && { errors }),
     };
     return { status, phrase: message, headers: headersOf(state), body: JSON.stringify(body) };
   }
 
-  #bodies({ release }: NodePlan): "old" | "new" {
+  #ageOf({ release }: NodePlan): "old" | "new" {
     return this.#options.errorBodies ?? (release === 9 ? "new" : "old");
   }
 
@@ -371,80 +318,6 @@ export class PveApi implements AsyncDisposable {
 const NO_ROUTE = new Refusal(595, "No route to host");
 const TIMED_OUT = new Refusal(596, "Connection timed out");
 
-/** So many calls at a time; the others wait in their order. */
-class Workers {
-  readonly #count: () => number;
-  readonly #waiting: (() => void)[] = [];
-  #busy = 0;
-
-  constructor(count: () => number) {
-    this.#count = count;
-  }
-
-  async run<Result>(work: () => Promise<Result>): Promise<Result> {
-    if (this.#busy < this.#count()) this.#busy++;
-    else await new Promise<void>((go) => this.#waiting.push(go));
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#busy--;
-      else next();
-    }
-  }
-}
-
-class Body {
-  readonly plain: Buffer;
-  #packed: Buffer | undefined;
-
-  constructor(text: string) {
-    this.plain = Buffer.from(text);
-  }
-
-  get packed(): Buffer {
-    this.#packed ??= gzipSync(this.plain, { level: 1 });
-    return this.#packed;
-  }
-}
-
-/** The bodies of one moment: the same call gets the same text, so that a bench measures who asks. */
-class AnswerCache {
-  readonly #types: Types;
-  readonly #seed: number;
-  readonly #bodies = new Map<string, Body>();
-  #state: PveState | undefined;
-
-  constructor(types: Types, seed: number) {
-    this.#types = types;
-    this.#seed = seed;
-  }
-
-  /** `code`: what makes the answer; which numbers are texts depends on it. */
-  get(state: PveState, code: string, key: string, answer: (random: () => number) => unknown): Body {
-    if (this.#state !== state) this.#bodies.clear();
-    this.#state = state;
-    const known = this.#bodies.get(key);
-    if (known !== undefined) return known;
-    const random = randomOf(this.#seed, `${state.unix} ${key}`);
-    const body = new Body(perlJson({ data: answer(random) }, this.#typesOf(code), random));
-    this.#bodies.set(key, body);
-    return body;
-  }
-
-  #typesOf(code: string): (key: string) => boolean {
-    if (this.#types === "usual") return () => false;
-    const known = new Map<string, boolean>();
-    return (key) => {
-      const isText = known.get(key) ?? chance(this.#seed, code, key) < TEXTS;
-      known.set(key, isText);
-      return isText;
-    };
-  }
-}
-
-/** The share of keys whose numbers are texts. */
-const TEXTS = 0.25;
 const GZIP_FROM_BYTES = 1024;
 
 function reply(state: PveState, body: Body, asked: WireRequest["headers"]): WireReply {

@@ -361,6 +361,23 @@ test("what was asked is counted, by path, and how much of it at once", async () 
   expect(requests.counts.size).toBe(0);
 });
 
+test("a call that was given up is open no more", async () => {
+  const happenings = [{ atMs: 0, kind: "node", node: "pve3", condition: "hung" }] as const;
+  const { api, base, get } = await start({}, {}, { happenings });
+  const hangs = new AbortController();
+  const given = fetch(`${base}/api2/json/nodes/pve3/status`, {
+    headers: { authorization: AUDITOR_TOKEN },
+    signal: hangs.signal,
+    tls: { rejectUnauthorized: false },
+  });
+  while (api.requests.seen.length === 0) await Bun.sleep(1);
+  hangs.abort();
+  await Promise.allSettled([given]);
+  await Bun.sleep(20);
+  await get("/version");
+  expect(api.requests.highest).toBe(1);
+});
+
 test("the same call at the same moment has the same answer; a second later another order", async () => {
   let elapsed = 0;
   const { get } = await start({}, {}, { elapsed: () => elapsed });
