@@ -97,7 +97,7 @@ export interface Report {
     labels: LabelValues<Exclude<Label, State | "cluster">>,
     states: States<State>,
   ): void;
-  /** Something was left out as is to be expected: the collector has succeeded all the same. */
+  /** Something was left out as is to be expected: the collector has succeeded all the same. A count of 0 says nothing. */
   leaveOut(reason: SkipReason, count?: number): void;
   /** A call or a record that was needed is missing: the collector has not succeeded. */
   lose(reason: SkipReason, count?: number): void;

@@ -42,5 +42,7 @@ export interface Resources {
   /** In the order of their ids. */
   readonly rows: readonly ResourceRow[];
   readonly invalid: number;
+  /** Rows of a type that only a later release knows. */
+  readonly unknown: number;
   readonly duplicate: number;
 }

@@ -46,19 +46,21 @@ function finite(value: unknown): number | undefined {
   return number === "invalid" ? undefined : number;
 }
 
-/** Rows of a type or with an identity that nobody knows are invalid. Throws PveFailure invalid where this is no list. */
+/** Rows without a right identity are invalid. Throws PveFailure invalid where this is no list. */
 export function resourcesOf(data: unknown): Resources {
   const rows: ResourceRow[] = [];
   let invalid = 0;
+  let unknown = 0;
   for (const entry of listOf(data, RESOURCES_PATH)) {
     const row = isRow(entry) ? resourceOf(entry) : undefined;
-    if (row === undefined) invalid++;
-    else rows.push(row);
+    if (row !== undefined) rows.push(row);
+    else if (isRow(entry) && isUnknownType(entry["type"])) unknown++;
+    else invalid++;
   }
   // Stable: of two with one id the first stays the first.
   rows.sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
   const unique = rows.filter(({ id }, index) => id !== rows[index - 1]?.id);
-  return { rows: unique, invalid, duplicate: rows.length - unique.length };
+  return { rows: unique, invalid, unknown, duplicate: rows.length - unique.length };
 }
 
 function resourceOf(fields: Row): ResourceRow | undefined {
@@ -85,6 +87,18 @@ function resourceOf(fields: Row): ResourceRow | undefined {
       return undefined;
   }
 }
+
+const isUnknownType = (type: unknown): boolean => typeof type === "string" && !TYPES.has(type);
+
+const TYPES: ReadonlySet<string> = new Set<ResourceRow["type"]>([
+  "node",
+  "qemu",
+  "lxc",
+  "storage",
+  "pool",
+  "sdn",
+  "network",
+]);
 
 const LONGEST_ID = 1024;
 /** Pools may stand in pools. */

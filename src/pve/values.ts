@@ -6,6 +6,7 @@ import type { Descriptor } from "../metrics/descriptor.ts";
 import type { LabelValues } from "../metrics/samples.ts";
 import type { Report } from "./contract.ts";
 import { PveFailure } from "./failure.ts";
+import type { ClusterStatus, Resources } from "./model.ts";
 
 /** An object of an answer, its members unread. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -110,8 +111,13 @@ export function labelOf(report: Pick<Report, "leaveOut">, value: unknown): strin
 /** Tells of rows of a shared call that could not be used; every collector that reads the call misses them. */
 export function countOdd(
   report: Pick<Report, "lose" | "leaveOut">,
-  { invalid, duplicate }: { readonly invalid: number; readonly duplicate: number },
+  {
+    invalid,
+    duplicate,
+    unknown = 0,
+  }: Pick<ClusterStatus, "invalid" | "duplicate"> & Partial<Pick<Resources, "unknown">>,
 ): void {
-  if (invalid > 0) report.lose("invalid", invalid);
-  if (duplicate > 0) report.leaveOut("duplicate", duplicate);
+  report.lose("invalid", invalid);
+  report.leaveOut("invalid", unknown);
+  report.leaveOut("duplicate", duplicate);
 }

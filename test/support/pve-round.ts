@@ -1,8 +1,6 @@
 /** A round without a server: what each path answers is given, and what a collector makes of it can be read. */
-
-import type { Descriptor } from "../../src/metrics/descriptor.ts";
 import { expose } from "../../src/metrics/exposition.ts";
-import { type FamilySamples, Samples, type SampleValue } from "../../src/metrics/samples.ts";
+import { Samples } from "../../src/metrics/samples.ts";
 import type {
   CallOptions,
   CollectorOptions,
@@ -12,7 +10,8 @@ import type {
   SkipReason,
 } from "../../src/pve/contract.ts";
 import { PveFailure } from "../../src/pve/failure.ts";
-import type { ClusterStatus, ResourceRow, Resources } from "../../src/pve/model.ts";
+import type { ClusterStatus, Resources } from "../../src/pve/model.ts";
+import { resourcesOf } from "../../src/pve/shared-calls.ts";
 import { SlowReadings, type SlowRound } from "../../src/pve/slow.ts";
 import { seriesOfExposition } from "./series.ts";
 
@@ -21,7 +20,7 @@ export interface Given {
   readonly release?: string;
   /** A quorate cluster `prod` of pve1 (local) and pve2 where nothing is said. */
   readonly status?: ClusterStatus | PveFailure;
-  /** Rows as /cluster/resources gives them, right ones. */
+  /** Rows as /cluster/resources gives them. */
   readonly resources?: readonly Readonly<Record<string, unknown>>[] | Resources | PveFailure;
   /** All nodes that are online where nothing is said. */
   readonly nodes?: readonly string[] | PveFailure;
@@ -64,7 +63,7 @@ export class FakeRound implements Round {
 
   async resources(): Promise<Resources> {
     const given = orThrow(this.#given.resources ?? []);
-    return "rows" in given ? given : { rows: given.map(resourceRow).sort(byId), invalid: 0, duplicate: 0 };
+    return "rows" in given ? given : resourcesOf(given);
   }
 
   async nodes() {
@@ -120,11 +119,11 @@ export class FakeReport implements Report {
   readonly lost = new Map<SkipReason, number>();
 
   add: Report["add"] = (descriptor, labels, value) => {
-    this.#push(descriptor, labels, value);
+    this.samples.push(descriptor, labels, value);
   };
 
   addStates: Report["addStates"] = (descriptor, labels, states) => {
-    this.#push(descriptor, labels, states);
+    this.samples.push(descriptor, labels, states);
   };
 
   leaveOut(reason: SkipReason, count = 1): void {
@@ -137,14 +136,8 @@ export class FakeReport implements Report {
 
   failed(error: unknown): void {
     if (!(error instanceof PveFailure)) throw error;
-    this.lose(error.reason);
-  }
-
-  #push(descriptor: Descriptor, labels: FamilySamples["labels"][number], value: SampleValue): void {
-    this.samples.declare(descriptor);
-    const family = this.samples.families.get(descriptor);
-    family?.labels.push(labels);
-    family?.values.push(value);
+    if (error.reason === "gone") this.leaveOut("gone");
+    else this.lose(error.reason);
   }
 }
 
@@ -179,19 +172,3 @@ function orThrow<T>(given: T | PveFailure): T {
   if (given instanceof PveFailure) throw given;
   return given;
 }
-
-function resourceRow(fields: Readonly<Record<string, unknown>>): ResourceRow {
-  const { id, type, node, vmid } = fields;
-  if (typeof id !== "string" || !isResourceType(type)) throw new Error("a test gave no right row");
-  return {
-    id,
-    type,
-    node: typeof node === "string" ? node : undefined,
-    vmid: vmid === undefined ? undefined : Number(vmid),
-    fields,
-  };
-}
-
-const TYPES = ["node", "qemu", "lxc", "storage", "pool", "sdn", "network"] as const;
-const isResourceType = (type: unknown): type is ResourceRow["type"] => TYPES.some((name) => name === type);
-const byId = (a: ResourceRow, b: ResourceRow): number => (a.id < b.id ? -1 : 1);

@@ -1,7 +1,6 @@
 /** Whether guests start with their node: `onboot` of /nodes/NODE/{qemu,lxc}/ID/config, one call a guest. */
 import { type PveCollector, pveGauge, type Report, type Round } from "../contract.ts";
 import { forEach } from "../each.ts";
-import { PveFailure } from "../failure.ts";
 import type { ResourceRow } from "../model.ts";
 import { addNumber, rowOf } from "../values.ts";
 
@@ -34,12 +33,6 @@ const isGuest = (row: ResourceRow): row is Guest =>
 
 async function addOnboot(round: Round, report: Report, { id, node, type }: Guest): Promise<void> {
   const path = `/nodes/${node}/${id}/config`;
-  try {
-    const { onboot } = rowOf(await round.get(path, { node }), path);
-    addNumber(report, ONBOOT, { id, node, type }, onboot);
-  } catch (error) {
-    // It has been deleted or has moved since the list was made.
-    if (error instanceof PveFailure && error.reason === "gone") report.leaveOut("gone");
-    else throw error;
-  }
+  const { onboot } = rowOf(await round.get(path, { node }), path);
+  addNumber(report, ONBOOT, { id, node, type }, onboot);
 }
