@@ -21,6 +21,10 @@ export class PveRequests {
     this.#asked = asked;
   }
 
+  get open(): number {
+    return this.#open.size;
+  }
+
   begin({ method, body }: WireRequest, path: string): SeenRequest {
     const [plain = path] = path.split("?");
     const node = /^\/nodes\/([^/]+)/.exec(plain)?.[1];
