@@ -130,13 +130,9 @@ test.each([
 
 describe("a request with a body", () => {
   test("is sent with its length, and once more where the connection was closed", async () => {
-    const bodies: string[] = [];
-    await using server = await HostileServer.start((connection, asked) => {
-      connection.on("data", (bytes) => void bodies.push(String(bytes)));
-      bodies.push(asked.headers.get("content-length") ?? "none");
-      if (server.connections === 1) hangUp(connection, asked);
-      else json([])(connection, asked);
-    });
+    await using server = await HostileServer.start((connection, asked) =>
+      (server.connections === 1 ? hangUp : json([]))(connection, asked),
+    );
     const asked: boolean[] = [];
     const { fetch } = await fetchWith({
       sendsAgain: (wasKept) => {
@@ -147,8 +143,7 @@ describe("a request with a body", () => {
     const response = await fetch(new Request(server.origin, { method: "POST", body: "a=b" }));
     expect(response.status).toBe(200);
     expect(asked).toEqual([false]);
-    expect(server.asked.map(({ method }) => method)).toEqual(["POST", "POST"]);
-    expect(bodies.filter((text) => text === "3")).toHaveLength(2);
+    expect(server.asked.map(({ method, body }) => `${method} ${body}`)).toEqual(["POST a=b", "POST a=b"]);
   });
 });
 

@@ -12,6 +12,8 @@ export interface Asked {
   readonly path: string;
   /** Names in lower case. */
   readonly headers: ReadonlyMap<string, string>;
+  /** As long as its header says. */
+  readonly body: string;
 }
 
 /** What is done with a connection on which a request has come in. */
@@ -74,11 +76,10 @@ export class HostileServer implements AsyncDisposable {
     let text = "";
     connection.on("data", (bytes: Buffer) => {
       text += bytes.toString("latin1");
-      for (let end = text.indexOf("\r\n\r\n"); end >= 0; end = text.indexOf("\r\n\r\n")) {
-        const asked = requestOf(text.slice(0, end));
-        text = text.slice(end + 4);
-        this.asked.push(asked);
-        this.conduct(connection, asked);
+      for (let next = requestIn(text); next !== undefined; next = requestIn(text)) {
+        text = text.slice(next.length);
+        this.asked.push(next.asked);
+        this.conduct(connection, next.asked);
       }
     });
   }
@@ -94,14 +95,21 @@ export class HostileServer implements AsyncDisposable {
   }
 }
 
-function requestOf(head: string): Asked {
-  const [first = "", ...lines] = head.split("\r\n");
+/** Undefined as long as a part of it is missing. */
+function requestIn(text: string): { readonly asked: Asked; readonly length: number } | undefined {
+  const end = text.indexOf("\r\n\r\n");
+  if (end < 0) return undefined;
+  const [first = "", ...lines] = text.slice(0, end).split("\r\n");
   const [method = "", path = ""] = first.split(" ");
-  const headers = lines.map((line): [string, string] => {
-    const colon = line.indexOf(":");
-    return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
-  });
-  return { method, path, headers: new Map(headers) };
+  const headers = new Map(
+    lines.map((line): [string, string] => {
+      const colon = line.indexOf(":");
+      return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
+    }),
+  );
+  const length = end + 4 + Number(headers.get("content-length") ?? 0);
+  if (text.length < length) return undefined;
+  return { asked: { method, path, headers, body: text.slice(end + 4, length) }, length };
 }
 
 const JSON_TYPE: Readonly<Record<string, string>> = { "content-type": "application/json" };
