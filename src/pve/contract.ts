@@ -86,6 +86,8 @@ export const SKIP_REASONS = [
 export type SkipReason = (typeof SKIP_REASONS)[number];
 
 export interface Report {
+  /** The family is exported with its HELP and TYPE also without a sample: for those that the options decide on. */
+  declare(descriptor: Descriptor): void;
   add<Label extends string>(
     descriptor: Descriptor<Label | "cluster", "counter" | "gauge">,
     labels: LabelValues<Exclude<Label, "cluster">>,

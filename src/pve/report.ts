@@ -22,6 +22,10 @@ export class CollectorReport implements Report {
     return this.lost.size === 0;
   }
 
+  declare(descriptor: Descriptor): void {
+    this.samples.declare(descriptor);
+  }
+
   add<Label extends string>(
     descriptor: Descriptor<Label | "cluster", "counter" | "gauge">,
     labels: LabelValues<Exclude<Label, "cluster">>,

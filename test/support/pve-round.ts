@@ -118,6 +118,8 @@ export class FakeReport implements Report {
   readonly leftOut = new Map<SkipReason, number>();
   readonly lost = new Map<SkipReason, number>();
 
+  declare: Report["declare"] = (descriptor) => this.samples.declare(descriptor);
+
   add: Report["add"] = (descriptor, labels, value) => {
     this.samples.push(descriptor, labels, value);
   };

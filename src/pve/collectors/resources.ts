@@ -117,11 +117,10 @@ const VALUES: readonly {
 ];
 
 /** What `pve.deprecated_gauges: false` leaves out. */
-export const DEPRECATED_GAUGES: readonly Descriptor[] = VALUES.flatMap(({ formerly }) => formerly ?? []);
+const DEPRECATED: readonly Descriptor[] = VALUES.flatMap(({ formerly }) => formerly ?? []);
 
-const FAMILIES = [
+const LASTING: readonly Descriptor[] = [
   ...VALUES.map(({ family }) => family),
-  ...DEPRECATED_GAUGES,
   HA_STATE,
   LOCK_STATE,
   GUEST_INFO,
@@ -133,9 +132,10 @@ export const RESOURCES: PveCollector = {
   help: "Sizes, use, traffic, locks and HA states of nodes, guests, storages and pools",
   scope: "cluster",
   defaults: { pve: true, metrics: true },
-  descriptors: FAMILIES,
-  always: FAMILIES,
+  descriptors: [...LASTING, ...DEPRECATED],
+  always: LASTING,
   async collect(round, report) {
+    if (round.options.deprecatedGauges) for (const gauge of DEPRECATED) report.declare(gauge);
     const resources = await round.resources();
     countOdd(report, resources);
     for (const row of resources.rows) {
