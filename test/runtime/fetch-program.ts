@@ -1,7 +1,8 @@
-/** Fetches the address on its command line, and prints the status: run with a proxy in its environment. */
+/** Fetches the address on its command line, and prints the status or why there is none: run with a proxy in its environment. */
 import { argv, exit, stdout } from "node:process";
-import { fetchWith } from "../../src/runtime/index.ts";
+import { errorCode, fetchWith } from "../../src/runtime/index.ts";
 
-const { fetch } = await fetchWith({});
-const { status } = await fetch(new Request(argv[2] ?? ""));
-stdout.write(String(status), () => exit(0));
+const [url = "", fingerprint] = argv.slice(2);
+const { fetch } = await fetchWith({ fingerprint });
+const outcome = await fetch(new Request(url)).then(({ status }) => String(status), errorCode);
+stdout.write(outcome ?? "no code", () => exit(0));

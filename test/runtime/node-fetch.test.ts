@@ -15,11 +15,11 @@ import { makeCertificates } from "../web/certificates.ts";
 const PROGRAM = join(ROOT, "test/runtime/fetch-program.ts");
 const PATIENCE_MS = 60_000;
 
-/** The status that the program printed. */
-function statusOf(command: readonly string[], url: string, proxy: string): Promise<string> {
-  const [program = "", ...words] = command;
+/** What the program printed. */
+function outcomeOf(command: readonly string[], words: readonly string[], proxy: string): Promise<string> {
+  const [program = "", ...flags] = command;
   const env = { HTTP_PROXY: proxy, http_proxy: proxy, HTTPS_PROXY: proxy, ALL_PROXY: proxy };
-  const child = spawn(program, [...words, PROGRAM, url], { env, stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(program, [...flags, PROGRAM, ...words], { env, stdio: ["ignore", "pipe", "inherit"] });
   let printed = "";
   child.stdout.on("data", (text) => {
     printed += text;
@@ -30,29 +30,33 @@ function statusOf(command: readonly string[], url: string, proxy: string): Promi
   });
 }
 
-async function expectNoProxy(...command: readonly string[]): Promise<void> {
+async function expectNoProxy(command: readonly string[]): Promise<void> {
   await using proxy = await HostileServer.start(answer(502, ""));
   await using server = await HostileServer.start(json([]));
-  expect(await statusOf(command, `${server.origin}/nodes`, proxy.origin)).toBe("200");
+  expect(await outcomeOf(command, [`${server.origin}/nodes`], proxy.origin)).toBe("200");
   expect(proxy.connections).toBe(0);
 }
 
-test("no proxy of the environment is asked", () => expectNoProxy(process.execPath), PATIENCE_MS);
+test("no proxy of the environment is asked", () => expectNoProxy([process.execPath]), PATIENCE_MS);
 
 const deno = denoPath();
 describeUnless(deno === undefined ? "Deno is missing" : undefined, "under Deno", () => {
+  const command = [deno ?? "", "run", "--quiet", "--no-prompt"];
+  const allowed = [...command, "--allow-net", "--allow-env", "--allow-read"];
+
+  test("no proxy of the environment is asked", () => expectNoProxy(allowed), PATIENCE_MS);
+
   test(
-    "no proxy of the environment is asked",
-    () =>
-      expectNoProxy(
-        deno ?? "",
-        "run",
-        "--quiet",
-        "--no-prompt",
-        "--allow-net",
-        "--allow-env",
-        "--allow-read",
-      ),
+    "a server is asked that has the fingerprint, and no other",
+    async () => {
+      const made = makeCertificates();
+      await using server = await HostileServer.start(json([]), { tls: made.server });
+      const of = ({ cert }: { readonly cert: string }) => new X509Certificate(cert).fingerprint256;
+      expect(await outcomeOf(allowed, [server.origin, of(made.server)], "")).toBe("200");
+      expect(await outcomeOf(allowed, [server.origin, of(made.renewed)], "")).toBe(FINGERPRINT_MISMATCH);
+      expect(server.asked).toHaveLength(1);
+      rmSync(made.directory, { recursive: true });
+    },
     PATIENCE_MS,
   );
 });
