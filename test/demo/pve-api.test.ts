@@ -55,6 +55,11 @@ describe("who asks with", () => {
     ["an unknown user", { authorization: "PVEAPIToken=root@pam!metrics=x" }, "no such user"],
     ["nothing", {}, "No ticket"],
     [
+      "a ticket of other letters",
+      { cookie: `PVEAuthCookie=PVE%3Aplumbline%40pve%3A69BD1A00%3A%3A${"%C3%A9".repeat(44)}` },
+      "invalid PVE ticket",
+    ],
+    [
       "a made-up ticket",
       { cookie: "PVEAuthCookie=PVE%3Aplumbline%40pve%3A69BD1A00%3A%3Ax" },
       "invalid PVE ticket",
