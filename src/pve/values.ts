@@ -81,6 +81,13 @@ export function rowOf(data: unknown, path: string): Row {
   return data;
 }
 
+/** The object that is a member of another; empty where nothing is said, lost where it is something else. */
+export function partOf(report: Pick<Report, "lose">, value: unknown): Row {
+  if (isRow(value)) return value;
+  if (value !== undefined && value !== null) report.lose("invalid");
+  return {};
+}
+
 /** The objects of a list; what is none is lost. Throws PveFailure invalid where the answer is no list. */
 export function rowsOf(data: unknown, path: string, report: Pick<Report, "lose">): readonly Row[] {
   if (!Array.isArray(data)) throw new PveFailure("invalid", path, `the answer of ${path} is no list`);
