@@ -34,6 +34,17 @@ export interface CollectorResult {
   readonly failures: ReadonlyMap<SkipReason, PveFailure>;
 }
 
+export interface TargetHealth {
+  /** Some call was answered 200 and understood. */
+  readonly isUp: boolean;
+  readonly endpoint: string;
+  readonly cluster: string | undefined;
+  /** Of the nodes that are known: whether they are online, and no call ended because they were not there. */
+  readonly nodes: ReadonlyMap<string, boolean>;
+  /** Of the first call. */
+  readonly failure: PveFailure | undefined;
+}
+
 export interface Surroundings {
   readonly way: Way;
   readonly options: CollectorOptions;
@@ -67,6 +78,7 @@ export class TargetRound {
   readonly #handInTimer: ReturnType<typeof setTimeout>;
   readonly #stopWaiting: () => void;
   #understood = false;
+  #isLate = false;
   #opened: Opening | undefined;
   #resources: Promise<Resources> | undefined;
   #version: Promise<unknown> | undefined;
@@ -78,7 +90,7 @@ export class TargetRound {
     const mostMs = Math.max(0, leftMs - Math.min(RESERVE_MS, leftMs / 2));
     this.end = performance.now() + mostMs;
     const late = new PveFailure("timeout", "/", "the time of the scrape was over");
-    this.#endTimer = setTimeout(() => this.#endAll(late), mostMs);
+    this.#endTimer = setTimeout(() => this.#endLate(late), mostMs);
     this.#handInTimer = setTimeout(() => this.#handIn.resolve("late"), mostMs + GRACE_MS);
     const giveUp = () => this.#endAll(signal.reason);
     signal.addEventListener("abort", giveUp, { once: true });
@@ -107,17 +119,30 @@ export class TargetRound {
     return { collector, samples, success, seconds, skipped, failures };
   }
 
-  /** Some call was answered 200 and understood. */
-  get isUp(): boolean {
-    return this.#understood;
+  /** To be asked when all collectors have run. Rejects only where nobody waits for the scrape any more. */
+  async health(): Promise<TargetHealth> {
+    const { endpoint, status } = await this.opening;
+    const isMade = !(status instanceof PveFailure) || this.#resources !== undefined;
+    const members = isMade ? await this.#members().catch(() => []) : [];
+    return {
+      isUp: this.#understood,
+      endpoint: endpoint.url,
+      cluster: await this.cluster(),
+      nodes: new Map(
+        members.map(({ name, isOnline }) => [name, isOnline && !this.#unreachable.has(name)] as const),
+      ),
+      failure: status instanceof PveFailure ? status : undefined,
+    };
   }
 
-  /** Of the nodes that are known to belong to the target: whether they are online, and no call ended without them. */
-  async reachability(): Promise<ReadonlyMap<string, boolean>> {
-    const members = await this.#members().catch(() => []);
-    return new Map(
-      members.map(({ name, isOnline }) => [name, isOnline && !this.#unreachable.has(name)] as const),
-    );
+  /** The value of the label `cluster`: as the configuration has it, else the cluster's name, else the only node's. */
+  async cluster(): Promise<string | undefined> {
+    const { status } = await this.opening;
+    const said =
+      status instanceof PveFailure
+        ? undefined
+        : (status.cluster ?? status.nodes.find(({ isLocal }) => isLocal) ?? status.nodes[0]);
+    return this.#site.target.cluster ?? (said?.name || undefined);
   }
 
   /** The scrape needs nothing more. */
@@ -126,7 +151,7 @@ export class TargetRound {
     clearTimeout(this.#handInTimer);
     this.#stopWaiting();
     this.#endAll(new PveFailure("timeout", "/", "the scrape was over"));
-    this.#tellNodes();
+    this.#tellRecovered();
   }
 
   async #open(): Promise<Opening> {
@@ -207,7 +232,7 @@ export class TargetRound {
     return { asked, offline: members.length - asked.length };
   }
 
-  /** Of /cluster/status, or else of /cluster/resources, which is not asked for this alone if that failed too. */
+  /** Of /cluster/status, or else of /cluster/resources. */
   async #members(): Promise<readonly { readonly name: string; readonly isOnline: boolean }[]> {
     const { status } = await this.opening;
     if (!(status instanceof PveFailure)) return status.nodes;
@@ -276,6 +301,20 @@ export class TargetRound {
     this.#around.faults.fail(this.#key("target"), "Proxmox VE does not answer our calls any more", fields);
   }
 
+  #endLate(failure: PveFailure): void {
+    this.#endAll(failure);
+    this.#isLate = true;
+    this.#told.add(failure);
+    const remedy = "look at the API's answering time, or give the scrape more time or fewer collectors";
+    const fields = { target: this.#name, remedy };
+    this.#around.faults.fail(
+      this.#key("late"),
+      "the scrape of Proxmox VE was not done in time",
+      fields,
+      "warn",
+    );
+  }
+
   #endAll(reason: unknown): void {
     this.#over.abort(reason);
     for (const node of this.#nodes.values()) node.abort(reason);
@@ -322,7 +361,11 @@ export class TargetRound {
     );
   }
 
-  #tellNodes(): void {
+  #tellRecovered(): void {
+    if (!this.#isLate)
+      this.#around.faults.recover(this.#key("late"), "Proxmox VE is asked in time again", {
+        target: this.#name,
+      });
     for (const node of this.#heard) {
       if (this.#unreachable.has(node)) continue;
       const fields = { target: this.#name, node };

@@ -9,12 +9,13 @@ import type { PveTarget } from "./target.ts";
 export class Site {
   readonly target: PveTarget;
   readonly schedule = new Schedule();
-  readonly slow = new SlowReadings();
+  readonly slow: SlowReadings;
   readonly endpoints: Endpoints;
   readonly #closing = new AbortController();
 
-  constructor(target: PveTarget, connect: Connect) {
+  constructor(target: PveTarget, connect: Connect, slow = new SlowReadings()) {
     this.target = target;
+    this.slow = slow;
     this.endpoints = new Endpoints(target, this.schedule, connect);
   }
 

@@ -6,6 +6,7 @@ import { MAYASTOR_COLLECTORS, mayastorAvailability, openMayastor } from "../maya
 import type { Availability, Collector, CollectorDescription } from "../metrics/collector.ts";
 import type { OwnMetrics } from "../metrics/own.ts";
 import { NVME_COLLECTORS, nvmeAvailability, openNvme } from "../nvme/source.ts";
+import { openPve, PVE_DESCRIPTIONS, pveAvailability } from "../pve/source.ts";
 
 /** What the demo, the textfile and the tests put in the place of what a source does by itself. */
 export interface Seams {
@@ -18,6 +19,8 @@ export interface Seams {
 export interface OpenCollectors {
   /** Those that are enabled, in the order of `COLLECTORS`. */
   readonly collectors: readonly Collector[];
+  /** Resolves when nothing is read any more that goes on between scrapes. */
+  settled(): Promise<void>;
   /** Writes what the next run continues from. Throws where that fails. */
   saveState(): void;
   close(): void;
@@ -25,14 +28,19 @@ export interface OpenCollectors {
 
 interface Source {
   readonly descriptions: readonly CollectorDescription[];
-  availability(settings: Settings): Availability;
+  availability(settings: Settings, name: string): Availability;
   /** All collectors of the source; those that are off are never called. */
   open(
     settings: Settings,
     own: OwnMetrics,
     log: Log,
     seams: Seams,
-  ): { readonly collectors: readonly Collector[]; saveState(): void; close(): void };
+  ): {
+    readonly collectors: readonly Collector[];
+    settled?(): Promise<void>;
+    saveState(): void;
+    close(): void;
+  };
 }
 
 const SOURCES: readonly Source[] = [
@@ -52,6 +60,11 @@ const SOURCES: readonly Source[] = [
     availability: mayastorAvailability,
     open: (settings, own, log) => openMayastor(settings, own, log),
   },
+  {
+    descriptions: PVE_DESCRIPTIONS,
+    availability: ({ pve }, name) => pveAvailability(pve, name),
+    open: (settings, own, log, { state }) => openPve(settings, own, log, { state }),
+  },
 ];
 
 export const COLLECTORS: readonly CollectorDescription[] = SOURCES.flatMap((source) => source.descriptions);
@@ -63,8 +76,8 @@ export function availability(
   const { chosen, disableDefaults } = settings.collectors;
   const found = new Map<string, Availability & { readonly enabled: boolean }>();
   for (const source of SOURCES) {
-    const { available, reason } = source.availability(settings);
     for (const { name } of source.descriptions) {
+      const { available, reason } = source.availability(settings, name);
       found.set(name, { available, reason, enabled: chosen[name] ?? (available && !disableDefaults) });
     }
   }
@@ -85,6 +98,7 @@ export function openCollectors(
   );
   return {
     collectors: opened.flatMap(({ collectors }) => collectors.filter(({ name }) => enabled(name))),
+    settled: async () => void (await Promise.all(opened.map((source) => source.settled?.()))),
     saveState: () => opened.forEach((source) => void source.saveState()),
     close: () => opened.forEach((source) => void source.close()),
   };

@@ -45,6 +45,7 @@ export async function writeTextfile(
     own.gauge(TEXTFILE_LAST_COLLECTION_TIMESTAMP_SECONDS).set(Date.now() / 1000);
     const body = renderTextfile([...sets, await own.samples()], log);
     if (continuity !== undefined) {
+      await opened.settled();
       // State first: were this run killed before the rename, a counter would jump forward, but never back.
       attempt(() => continuity.save(own), log);
       attempt(() => opened.saveState(), log);

@@ -36,6 +36,7 @@ function reportOf(
   );
   return check(load({ ...NOTHING, ...flags }, environment, NAMES), () => ({
     collectors,
+    settled: async () => {},
     saveState: () => {
       throw new Error("check keeps no state");
     },

@@ -6,6 +6,8 @@ import { join } from "node:path";
 import { catalogue } from "../../src/config/catalogue.ts";
 import { COLLECTORS } from "../../src/scrape/sources.ts";
 
+const NAMES = COLLECTORS.map(({ name }) => name).join(", ");
+
 const MAIN = join(import.meta.dir, "../../src/main.ts");
 const scratch = mkdtempSync(join(tmpdir(), "plumbline-cli-"));
 afterAll(() => rmSync(scratch, { recursive: true }));
@@ -115,11 +117,11 @@ describe("wrong usage exits 2 and says on standard error what would be right", (
     ],
     [
       ["--collector.nvm"],
-      "there is no collector nvm for --collector.nvm; did you mean --collector.nvme? (the collectors are nvme, ebs, instance_store, csi, mayastor)",
+      `there is no collector nvm for --collector.nvm; did you mean --collector.nvme? (the collectors are ${NAMES})`,
     ],
     [
-      ["check", "--no-collector.zfs"],
-      "there is no collector zfs for --no-collector.zfs; the collectors are nvme, ebs, instance_store, csi, mayastor",
+      ["check", "--no-collector.filesystem"],
+      `there is no collector filesystem for --no-collector.filesystem; the collectors are ${NAMES}`,
     ],
     [["serv"], "unknown command serv; did you mean serve?\nSee plumbline --help."],
     [

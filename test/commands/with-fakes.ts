@@ -45,6 +45,7 @@ export function openFakes(
           return behave(name, behaviour, nodeName);
         }),
     ),
+    settled: async () => log.debug("collectors settled"),
     saveState: () => log.debug("state saved"),
     close: () => log.info("collectors closed", { node: nodeName }),
   });
