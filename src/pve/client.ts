@@ -5,14 +5,13 @@ import type { Secret } from "../config/secret.ts";
 import type { Log } from "../log/log.ts";
 import { counter } from "../metrics/descriptor.ts";
 import type { OwnMetrics } from "../metrics/own.ts";
-import { dropBody } from "../rest/body.ts";
 import { Connections } from "../rest/connections.ts";
 import { RestFailure, tooLate } from "../rest/failure.ts";
-import { readErrorJson, readJson } from "../rest/json.ts";
+import { readJson } from "../rest/json.ts";
 import { within } from "../rest/within.ts";
 import { identityOf, type PveEndpoint } from "./endpoint.ts";
 import { PveFailure } from "./failure.ts";
-import { refusal, safePhrase } from "./refusal.ts";
+import { failureOf, refusalOf } from "./refusal.ts";
 import { Tickets } from "./ticket.ts";
 
 export const API_REQUESTS_TOTAL = counter(
@@ -145,7 +144,8 @@ export class PveClient {
 
   /** The time that logging in takes is the call's own, but who logs in goes on for the others. */
   #ticket(ticket: () => Promise<string>, path: string, limits: CallLimits): Promise<string> {
-    const late = () => new PveFailure("timeout", path, `no time was left to log in at ${this.#endpoint.url}`);
+    const late = () =>
+      new PveFailure("timeout", plain(path), `no time was left to log in at ${this.#endpoint.url}`);
     return within(limits, ticket, late);
   }
 
@@ -188,8 +188,8 @@ export class PveClient {
       this.#count(result);
       return data;
     } catch (error) {
-      const failure = error instanceof RestFailure ? ofRest(error, plain(request.path)) : error;
-      if (failure instanceof PveFailure) {
+      const failure = error instanceof RestFailure ? failureOf(error, plain(request.path)) : error;
+      if (failure instanceof PveFailure && failure !== limits.signal.reason) {
         result = failure.network === undefined ? failure.reason : "network";
         this.#count(result);
       }
@@ -218,7 +218,7 @@ export class PveClient {
         hasBegun = true;
         const date = Date.parse(response.headers.get("date") ?? "");
         if (!Number.isNaN(date)) this.#serverDate = date;
-        if (!response.ok) throw await refused(response, plain(path), where, secrets, { ...limits, signal });
+        if (!response.ok) throw await refusalOf(response, plain(path), where, secrets, limits);
         const json = await readJson(response, where, limits.maxBytes, secrets);
         if (typeof json === "object" && json !== null && "data" in json) return json.data;
         throw new PveFailure("invalid", plain(path), `the answer of ${where} has no data`);
@@ -230,8 +230,8 @@ export class PveClient {
   /** A path that would become another one, as `/../access` does, is asked of nobody. */
   #urlOf(path: string): URL {
     const { href, pathname } = this.#base;
-    const url = URL.canParse(href + path) ? new URL(href + path) : undefined;
-    if (url?.pathname === pathname + plain(path) && url.hash === "") return url;
+    const url = URL.parse(href + path);
+    if (url !== null && url.pathname === pathname + plain(path) && url.hash === "") return url;
     throw new PveFailure("invalid", plain(path), "no request is sent for a path that is not plain");
   }
 
@@ -259,40 +259,3 @@ function reveal(secret: Secret, path: string): string {
 }
 
 const plain = (path: string): string => path.replace(/\?.*$/s, "");
-
-async function refused(
-  response: Response,
-  path: string,
-  where: string,
-  secrets: readonly string[],
-  limits: { readonly signal: AbortSignal; readonly deadline: number },
-): Promise<PveFailure> {
-  const { status, statusText } = response;
-  // Newer releases repeat the phrase in the body.
-  const said = statusText === "" ? messageOf(await readErrorJson(response, limits)) : statusText;
-  void dropBody(response);
-  return refusal(status, path, where, safePhrase(said, secrets));
-}
-
-const ErrorSchema = v.object({ message: v.string() });
-
-function messageOf(body: unknown): string {
-  const parsed = v.safeParse(ErrorSchema, body);
-  return parsed.success ? parsed.output.message : "";
-}
-
-function ofRest({ reason, message, status }: RestFailure, path: string): PveFailure {
-  const answer = status === undefined ? {} : { status };
-  switch (reason) {
-    case "timeout":
-    case "too_large":
-      return new PveFailure(reason, path, message, answer);
-    case "connect":
-    case "tls":
-      return new PveFailure("unreachable", path, message, { network: reason });
-    case "credentials":
-      return new PveFailure("unauthorized", path, message);
-    default:
-      return new PveFailure("invalid", path, message, answer);
-  }
-}

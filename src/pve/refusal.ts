@@ -1,6 +1,49 @@
-/** What a status of Proxmox VE means, and what its reason phrase adds to it. */
+/** Why nothing came of a request: what a status of Proxmox VE means, and what its reason phrase adds to it. */
+import * as v from "valibot";
+import { dropBody } from "../rest/body.ts";
+import type { RestFailure } from "../rest/failure.ts";
+import { readErrorJson } from "../rest/json.ts";
 import type { SkipReason } from "./contract.ts";
 import { type MissingRight, PveFailure } from "./failure.ts";
+
+/** Of an answer that is none. `secrets`: what it was asked with. */
+export async function refusalOf(
+  response: Response,
+  path: string,
+  where: string,
+  secrets: readonly string[],
+  limits: { readonly signal: AbortSignal; readonly deadline: number },
+): Promise<PveFailure> {
+  const { status, statusText } = response;
+  // Newer releases repeat the phrase in the body.
+  const said = statusText === "" ? messageOf(await readErrorJson(response, limits)) : statusText;
+  void dropBody(response);
+  return refusal(status, path, where, safePhrase(said, secrets));
+}
+
+const ErrorSchema = v.object({ message: v.string() });
+
+function messageOf(body: unknown): string {
+  const parsed = v.safeParse(ErrorSchema, body);
+  return parsed.success ? parsed.output.message : "";
+}
+
+/** Of no answer, or of one that cannot be read. */
+export function failureOf({ reason, message, status }: RestFailure, path: string): PveFailure {
+  const answer = status === undefined ? {} : { status };
+  switch (reason) {
+    case "timeout":
+    case "too_large":
+      return new PveFailure(reason, path, message, answer);
+    case "connect":
+    case "tls":
+      return new PveFailure("unreachable", path, message, { network: reason });
+    case "credentials":
+      return new PveFailure("unauthorized", path, message);
+    default:
+      return new PveFailure("invalid", path, message, answer);
+  }
+}
 
 /** `phrase` is safe to be shown; undefined where there is none. */
 export function refusal(status: number, path: string, where: string, phrase: string | undefined): PveFailure {

@@ -10,6 +10,7 @@ import { PVE_TEST_CERTIFICATE, PVE_TEST_ROOT } from "../../src/demo/pve-certific
 import { PveCluster, type PveClusterSize } from "../../src/demo/pve-cluster.ts";
 import { AUDITOR, type PveUser } from "../../src/demo/pve-users.ts";
 import type { PveEndpoint } from "../../src/pve/endpoint.ts";
+import { PveFailure } from "../../src/pve/failure.ts";
 import {
   answer,
   type Conduct,
@@ -112,8 +113,9 @@ describe("a call", () => {
     const giving = new AbortController();
     const call = caller.get("/version", { signal: giving.signal });
     while (server.asked.length === 0) await Bun.sleep(5);
-    giving.abort(new Error("mine"));
-    await expect(call).rejects.toThrow("mine");
+    const mine = new PveFailure("unreachable", "/other", "mine");
+    giving.abort(mine);
+    expect((await call).failure).toBe(mine);
     expect(await caller.results()).toEqual({});
     while (server.open > 0) await Bun.sleep(5);
   });
