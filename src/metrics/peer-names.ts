@@ -17,4 +17,9 @@ export const PEER_NAMES: readonly PeerName[] = [
     reason:
       "the name that node_exporter's nvme_metrics.py and the Rust nvme-exporter give the SMART log's power on hours",
   },
+  {
+    name: "pve_not_backed_up_total",
+    objection: 'non-counter metrics should not have "_total" suffix',
+    reason: "the name that prometheus-pve-exporter gives the number of guests that no backup job covers",
+  },
 ];
