@@ -67,6 +67,8 @@ export interface SlowClock {
 const PROCESS_CLOCK: SlowClock = { now: () => performance.now(), unixMs: () => Date.now() };
 /** A subject whose turn it is and that is not asked for in so many rounds loses it. */
 const MISSED_ROUNDS = 3;
+/** /proc/uptime has two decimals, so a later process may seem to be a little earlier. */
+const CLOCK_STEP_MS = 1000;
 /** More subjects than any cluster has nodes and storages; the first one goes first. */
 const MAX_SUBJECTS = 10_000;
 
@@ -142,7 +144,7 @@ export class SlowReadings {
   restore(saved: SavedReadings): void {
     const now = this.#clock.now();
     for (const { kind, subject, value, made, failed, about } of saved) {
-      if (Math.max(made?.at ?? 0, failed?.at ?? 0) > now) continue;
+      if (Math.max(made?.at ?? 0, failed?.at ?? 0) > now + CLOCK_STEP_MS) continue;
       const error = failed && new PveFailure(failed.reason, failed.path, failed.message);
       Object.assign(this.#entry(kind, subject), {
         value,
