@@ -22,7 +22,7 @@ export function parse(words: readonly string[], collectors: readonly CollectorDe
     chosen = task;
   });
   const settled = words.map((word) => settledSwitch(word, known));
-  refuseUnknownCollectors(settled, collectors);
+  refuseUnknownCollectors(settled, known, collectors);
   try {
     root.parse(startsCommand(settled) ? settled : ["serve", ...settled], { from: "user" });
     return chosen ?? WRONG_USAGE;
@@ -40,19 +40,23 @@ function startsCommand([first]: readonly string[]): boolean {
 /** `--x=true` and `--x=false` of a switch as the flags that they mean. */
 function settledSwitch(word: string, known: Catalogue): string {
   const [, flag, value] = /^--([^=]+)=(true|false)$/.exec(word) ?? [];
-  const isSwitch = known.settings.some((setting) => setting.kind === "switch" && setting.flag === flag);
+  const isSwitch = known.settings.some(
+    (setting) => setting.kind === "switch" && flagsOf(setting).includes(flag ?? ""),
+  );
   return isSwitch ? `--${value === "true" ? "" : "no-"}${flag}` : word;
 }
 
 function refuseUnknownCollectors(
   words: readonly string[],
+  known: Catalogue,
   collectors: readonly CollectorDescription[],
 ): void {
   const names = collectors.map(({ name }) => name);
+  const flags = known.settings.flatMap(flagsOf).flatMap((flag) => /^collector\.(.+)/.exec(flag)?.[1] ?? []);
   for (const word of words) {
     const [, flag, name] = /^(--(?:no-)?collector\.)([^=]+)/.exec(word) ?? [];
-    if (name === undefined || name === "disable-defaults" || names.includes(name)) continue;
-    const meant = nearest(name, [...names, "disable-defaults"]);
+    if (name === undefined || flags.includes(name)) continue;
+    const meant = nearest(name, flags);
     const list = `the collectors are ${names.join(", ")}`;
     const help = meant === undefined ? list : `did you mean ${flag}${meant}? (${list})`;
     const text = `there is no collector ${name} for ${flag}${name}; ${help}`;
@@ -70,6 +74,7 @@ const SERVE = [
   "Amazon EBS",
   "CSI volumes",
   "Mayastor",
+  "Proxmox VE",
   "Log",
 ];
 const TEXTFILE = [
@@ -82,6 +87,7 @@ const TEXTFILE = [
   "Amazon EBS",
   "CSI volumes",
   "Mayastor",
+  "Proxmox VE",
   "Log",
 ];
 const CHECK = [...SERVE, "Textfile", "State"];
@@ -254,8 +260,17 @@ function options(setting: Setting, help: string | undefined): Option[] {
     option.argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), text]);
   if (kind !== "switch") return [option];
   HAS_OPPOSITE.add(option);
-  return [option, new Option(`--no-${flag}`).hideHelp().helpGroup(`${section}:`)];
+  const hidden = [
+    `--no-${flag}`,
+    ...flagsOf(setting)
+      .slice(1)
+      .flatMap((other) => [`--${other}`, `--no-${other}`]),
+  ];
+  return [option, ...hidden.map((other) => new Option(other).hideHelp().helpGroup(`${section}:`))];
 }
+
+const flagsOf = ({ flag, about }: Setting): readonly string[] =>
+  about.otherFlag === undefined ? [flag] : [flag, about.otherFlag];
 
 function defaultOf({ about, fallback }: Setting): string {
   const text = fallback === undefined ? about.defaultText : String(fallback);
@@ -272,12 +287,12 @@ const outputOf = <A extends string, B extends string>(command: Command, choice: 
 /** What was given on the command line, by the names that `load` knows. */
 function flagValues(command: Command, known: Catalogue): FlagValues {
   const given: Record<string, string | boolean | readonly string[]> = {};
-  for (const setting of known.settings) {
-    const option = command.options.find(({ long }) => long === `--${setting.flag}`);
+  for (const flag of known.settings.flatMap(flagsOf)) {
+    const option = command.options.find(({ long }) => long === `--${flag}`);
     if (option === undefined || command.getOptionValueSource(option.attributeName()) !== "cli") continue;
     const value: unknown = command.getOptionValue(option.attributeName());
-    if (typeof value === "string" || typeof value === "boolean") given[setting.flag] = value;
-    else if (Array.isArray(value)) given[setting.flag] = value.map(String);
+    if (typeof value === "string" || typeof value === "boolean") given[flag] = value;
+    else if (Array.isArray(value)) given[flag] = value.map(String);
   }
   return given;
 }

@@ -49,6 +49,12 @@ export function itemOf(schema: v.GenericSchema): v.GenericSchema | undefined {
   return v.is(ARRAY_SCHEMA, inner) ? inner.item : undefined;
 }
 
+/** What a value may be instead, where it may be a setting or a section; undefined where it has no such choice. */
+export function choicesOf(schema: v.GenericSchema): readonly v.GenericSchema[] | undefined {
+  const inner = unwrap(schema);
+  return aboutOf(schema) === undefined && v.is(UNION_SCHEMA, inner) ? inner.options : undefined;
+}
+
 /** Undefined if the schema is a section or a list of sections and no setting. */
 export function aboutOf(schema: v.GenericSchema): About | undefined {
   const { about } = v.getMetadata(withoutOptional(schema));
@@ -110,6 +116,7 @@ const ANY_SCHEMA = v.custom<v.GenericSchema>(isSchema);
 const WRAPPER = v.looseObject({ wrapped: ANY_SCHEMA });
 const PIPE = v.looseObject({ pipe: v.looseTuple([ANY_SCHEMA]) });
 const ARRAY_SCHEMA = v.looseObject({ type: v.literal("array"), item: ANY_SCHEMA });
+const UNION_SCHEMA = v.looseObject({ type: v.literal("union"), options: v.array(ANY_SCHEMA) });
 const OBJECT_SCHEMA = v.looseObject({
   type: v.literal("strict_object"),
   entries: v.record(v.string(), ANY_SCHEMA),

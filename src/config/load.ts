@@ -6,9 +6,11 @@ import { type Catalogue, catalogue, type Setting } from "./catalogue.ts";
 import { ConfigError, type Problem } from "./error.ts";
 import { type ConfigFile, readConfigFile } from "./file.ts";
 import { nearest } from "./nearest.ts";
-import { NO_PVE } from "./pve.ts";
-import type { Config } from "./schema.ts";
+import type { PveSettings } from "./pve.ts";
+import { hasPveVariables, isModulesFile, pveSettings } from "./pve-settings.ts";
+import { type Config, pveName } from "./schema.ts";
 import { credentialPath } from "./secret.ts";
+import { SWITCH_WORDS } from "./setting.ts";
 import type { Settings } from "./settings.ts";
 import { fileProblems, mustBe, wrongPart } from "./validate.ts";
 
@@ -34,29 +36,91 @@ export interface Loaded {
   readonly warnings: readonly string[];
 }
 
+/**
+ * The name that the program is called by. As `pve_exporter` it stands in the place of prometheus-pve-exporter: it reads
+ * that one's file, listens at that one's port and collects nothing but what Proxmox VE tells.
+ */
+export type Program = "plumbline" | "pve_exporter";
+
 /** `collectors`: the names of all collectors that exist. Throws ConfigError. */
-export function load(flags: FlagValues, environment: Environment, collectors: readonly string[]): Loaded {
+export function load(
+  flags: FlagValues,
+  environment: Environment,
+  collectors: readonly string[],
+  program: Program = "plumbline",
+): Loaded {
   const known = catalogue(collectors);
   const [configFile, ...others] = known.settings;
   if (configFile === undefined) throw new Error("the catalogue is empty");
 
   const fileOrigin = find(configFile, flags, environment, undefined);
-  const path = fileOrigin === undefined ? undefined : String(fileOrigin.raw);
-  const file = path === undefined ? undefined : checkedFile(path, known);
+  const path = fileOrigin === undefined ? DEFAULT_FILE[program] : String(fileOrigin.raw);
+  const { own: file, modules } = filesAt(path, program, environment, known);
 
   const found = new Map(others.map((setting) => [setting, find(setting, flags, environment, file)]));
-  const config = v.parse(known.schema, assemble(found));
-  const settings = settingsOf(config, path);
+  const defaults = DEFAULTS[program];
+  const config = v.parse(known.schema, assemble(found, defaults, at(file?.value, ["pve", "targets"])));
+  const warnings = mistypedVariables(environment, known.settings);
+  const pve = pveSettings(config.pve, {
+    file,
+    directory: file?.directory ?? ".",
+    modules: modules ?? modulesFile(config.pve.modules_file, environment),
+    environment,
+    warn: (message) => void warnings.push(message),
+  });
+  const settings = settingsOf(config, path, pve, collectorsOff(program, collectors));
   return {
     settings,
     origins: [
-      origin(configFile, fileOrigin, ""),
+      origin(configFile, fileOrigin, path ?? ""),
       ...[...found].map(([setting, value]) =>
-        origin(setting, value, DERIVED[setting.name]?.(settings) ?? ""),
+        origin(setting, value, DERIVED[setting.name]?.(settings) ?? "", defaults[setting.name]),
       ),
     ],
-    warnings: mistypedVariables(environment, known.settings),
+    warnings,
   };
+}
+
+const DEFAULT_FILE: Readonly<Record<Program, string | undefined>> = {
+  plumbline: undefined,
+  pve_exporter: "/etc/prometheus/pve.yml",
+};
+
+/** Where they are not those of the schema; by name. */
+const DEFAULTS: Readonly<Record<Program, Readonly<Record<string, unknown>>>> = {
+  plumbline: {},
+  pve_exporter: { "web.listen_addresses": ["[::]:9221"] },
+};
+
+function collectorsOff(program: Program, collectors: readonly string[]): Record<string, boolean> {
+  const others = program === "plumbline" ? [] : collectors.filter((name) => pveName(name) === undefined);
+  return Object.fromEntries(others.map((name) => [name, false]));
+}
+
+interface Files {
+  /** plumbline's own. */
+  readonly own?: LoadedFile;
+  readonly modules?: ModulesFile;
+}
+
+type ModulesFile = ConfigFile & { readonly path: string };
+
+/** The file at `path` may be a pve.yml, and as `pve_exporter` it is one. */
+function filesAt(
+  path: string | undefined,
+  program: Program,
+  environment: Environment,
+  known: Catalogue,
+): Files {
+  if (path === undefined || (program === "pve_exporter" && hasPveVariables(environment))) return {};
+  const file = readConfigFile(path);
+  if (program === "pve_exporter" || isModulesFile(file)) return { modules: { ...file, path } };
+  return { own: checkedFile(path, file, known) };
+}
+
+/** Not read where the variables stand in its place. */
+function modulesFile(path: string | undefined, environment: Environment): ModulesFile | undefined {
+  return path === undefined || hasPveVariables(environment) ? undefined : { ...readConfigFile(path), path };
 }
 
 /** A value that somebody set. */
@@ -71,8 +135,7 @@ interface LoadedFile extends ConfigFile {
   readonly directory: string;
 }
 
-function checkedFile(path: string, known: Catalogue): LoadedFile {
-  const file = readConfigFile(path);
+function checkedFile(path: string, file: ConfigFile, known: Catalogue): LoadedFile {
   const [first, ...rest] = fileProblems(file, known.schema);
   if (first !== undefined) throw new ConfigError(first, ...rest);
   return { ...file, directory: dirname(path) };
@@ -85,9 +148,10 @@ function find(
   environment: Environment,
   file: LoadedFile | undefined,
 ): Found | undefined {
-  const flag = flags[setting.flag];
+  const given = [setting.flag, setting.about.otherFlag ?? ""].find((name) => flags[name] !== undefined);
+  const flag = flags[given ?? ""];
   if (flag !== undefined) {
-    const name = flag === false ? `--no-${setting.flag}` : `--${setting.flag}`;
+    const name = flag === false ? `--no-${given}` : `--${given}`;
     const raw = typeof flag === "string" ? fromText(setting, flag) : flag;
     return checked(setting, { raw: located(setting, raw, environment), from: "flag", detail: name });
   }
@@ -148,11 +212,6 @@ function fromText(setting: Setting, text: string): unknown {
   }
 }
 
-const SWITCH_WORDS = new Map([
-  ...["true", "1", "yes", "on"].map((word) => [word, true] as const),
-  ...["false", "0", "no", "off"].map((word) => [word, false] as const),
-]);
-
 function checked(setting: Setting, found: Found): Found {
   const wrong = wrongPart(setting.schema, setting.about, found.raw);
   if (wrong === undefined) return found;
@@ -168,25 +227,36 @@ function at(value: unknown, path: readonly string[]): unknown {
 }
 
 /** All that was found as one file would hold it: a tree of sections. */
-function assemble(found: ReadonlyMap<Setting, Found | undefined>): unknown {
+function assemble(
+  found: ReadonlyMap<Setting, Found | undefined>,
+  defaults: Readonly<Record<string, unknown>>,
+  pveTargets: unknown,
+): unknown {
   const tree: Record<string, unknown> = {};
   const sections = new Map<string, Record<string, unknown>>();
-  for (const [{ path }, value] of found) {
+  const put = (path: readonly string[], raw: unknown): void => {
     const [section, key] = path;
-    if (value === undefined || section === undefined) continue;
+    if (raw === undefined || section === undefined) return;
     if (key === undefined) {
-      tree[section] = value.raw;
-      continue;
+      tree[section] = raw;
+      return;
     }
     const entries = sections.get(section) ?? {};
-    entries[key] = value.raw;
+    entries[key] = raw;
     sections.set(section, entries);
     tree[section] = entries;
-  }
+  };
+  for (const [{ path, name }, value] of found) put(path, value === undefined ? defaults[name] : value.raw);
+  put(["pve", "targets"], pveTargets);
   return tree;
 }
 
-function settingsOf(config: Config, configFile: string | undefined): Settings {
+function settingsOf(
+  config: Config,
+  configFile: string | undefined,
+  pve: PveSettings,
+  collectorsOff: Readonly<Record<string, boolean>>,
+): Settings {
   const { web, scrape, path, textfile } = config;
   const { disable_defaults: disableDefaults, ...switches } = config.collectors;
   return {
@@ -201,7 +271,7 @@ function settingsOf(config: Config, configFile: string | undefined): Settings {
       disableExporterMetrics: web.disable_exporter_metrics,
     },
     scrape: { timeoutMs: scrape.timeout, timeoutMaxMs: scrape.timeout_max },
-    collectors: { disableDefaults, chosen: chosen(switches) },
+    collectors: { disableDefaults, chosen: { ...collectorsOff, ...chosen(switches) } },
     path: { ...path, kubelet: path.kubelet ?? join(path.rootfs, "var/lib/kubelet") },
     kubeletIsNamed: path.kubelet !== undefined,
     nodeName: config.node_name ?? hostname(),
@@ -210,7 +280,7 @@ function settingsOf(config: Config, configFile: string | undefined): Settings {
     ebs: { device: config.ebs.device },
     csi: { vendorFiles: [...new Set(config.csi.vendor_files)] },
     mayastor: mayastorSettings(config.mayastor),
-    pve: NO_PVE,
+    pve,
     textfile: { directory: textfile.directory, name: textfile.name, strict: textfile.strict },
     state: config.state,
     log: config.log,
@@ -256,8 +326,13 @@ const DERIVED: Readonly<Record<string, (settings: Settings) => string>> = {
   "path.kubelet": (settings) => settings.path.kubelet,
 };
 
-function origin(setting: Setting, found: Found | undefined, derived: string): Origin {
-  const raw = found === undefined ? setting.fallback : found.raw;
+function origin(
+  setting: Setting,
+  found: Found | undefined,
+  derived: string,
+  fallback: unknown = setting.fallback,
+): Origin {
+  const raw = found === undefined ? fallback : found.raw;
   const shown = raw === undefined ? derived : shownValue(raw);
   const value = setting.about.secret && shown !== "" ? "<set>" : shown;
   if (found === undefined) return { name: setting.name, value, from: "default" };

@@ -2,7 +2,7 @@
 import type { Secret } from "./secret.ts";
 
 export interface PveSettings {
-  /** Hosts that /pve may be sent to, names with `*` or CIDR ranges; undefined: any. */
+  /** Hosts that /pve may be sent to, names with `*` or CIDR ranges; undefined: all. */
   readonly allowedTargets: readonly string[] | undefined;
   /** Whether pve_ha_state and pve_lock_state also say what is not the case. */
   readonly zeroStates: boolean;
@@ -66,10 +66,6 @@ export interface PveTls {
   readonly fingerprint: string | undefined;
   readonly verify: boolean;
 }
-
-/** `https://host:port/prefix`; an IPv6 address gets its brackets. */
-export const pveUrl = (host: string, port: number, pathPrefix: string): string =>
-  `https://${host.includes(":") ? `[${host}]` : host}:${port}${pathPrefix}`;
 
 /** Of a program that was told nothing of Proxmox VE. */
 export const NO_PVE: PveSettings = {

@@ -6,6 +6,7 @@ import * as v from "valibot";
 import { durationMs, humantimeMs } from "./duration.ts";
 import { linearPattern } from "./linear-pattern.ts";
 import { parseListenAddress } from "./listen-address.ts";
+import { pveSection } from "./pve-schema.ts";
 import { restEndpoint } from "./rest-endpoint.ts";
 import { duration, FILE, MAX_DURATION_MS, SOME_TEXT, SWITCH, section, setting, text } from "./setting.ts";
 
@@ -298,6 +299,7 @@ export function configSchema(collectors: readonly string[]) {
       }),
       {},
     ),
+    pve: v.optional(pveSection(collectors.flatMap((name) => pveName(name) ?? [])), {}),
     textfile: v.optional(
       section("Textfile", {
         directory: v.optional(
@@ -389,12 +391,17 @@ const humantime = v.pipe(
 );
 
 function collectorSwitch(name: string) {
+  const bare = pveName(name);
   return v.optional(
     setting(v.boolean(), {
       description: `Switch the collector ${name} on or off`,
       expected: SWITCH,
       flag: `collector.${name}`,
-      defaultText: "on where its source exists",
+      ...(bare !== undefined && { otherFlag: `collector.${bare}` }),
+      defaultText: bare === undefined ? "on where its source exists" : "see docs/proxmox-ve.md",
     }),
   );
 }
+
+/** `status` of `pve-status`, as prometheus-pve-exporter calls it; undefined for collectors of other sources. */
+export const pveName = (collector: string): string | undefined => /^pve-(.+)$/.exec(collector)?.[1];

@@ -1,4 +1,5 @@
 /** A value that is used and never shown: not in a log, not in JSON, not in an error. */
+import { createHmac, randomBytes } from "node:crypto";
 import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
 import { inspect } from "node:util";
@@ -6,14 +7,23 @@ import { ConfigError } from "./error.ts";
 import type { Environment } from "./load.ts";
 
 const SHOWN = "<set>";
+const PROCESS_KEY = randomBytes(32);
 /** No token, password or key is larger; a file that is was named by mistake. */
 const MAX_BYTES = 64 * 1024;
 
 export class Secret {
   readonly #read: () => string;
+  /** Differs where the secret does, so that a changed one is a changed setting; tells nothing outside this process. */
+  readonly identity: string;
 
-  constructor(read: () => string) {
+  constructor(read: () => string, identity = "") {
     this.#read = read;
+    this.identity = createHmac("sha256", PROCESS_KEY).update(identity).digest("hex");
+  }
+
+  /** Of a value that does not change. */
+  static of(value: string): Secret {
+    return new Secret(() => value, value);
   }
 
   /** The value as it is now: a file that has changed is read again. Throws ConfigError if it cannot be. */
@@ -36,8 +46,10 @@ export class Secret {
 
 /** How a secret stands in the configuration: as a value, which may name `${VARIABLES}`, or as the path of a file. */
 export interface SecretSource {
-  /** As in the file, `pve.targets[0].token`; the file's setting is that and `_file`. */
+  /** As in the file, `pve.targets[0].password`. */
   readonly name: string;
+  /** The setting of the file, where it is not that and `_file`. */
+  readonly fileName?: string;
   readonly value: string | undefined;
   readonly file: string | undefined;
 }
@@ -51,21 +63,18 @@ export interface SecretSurroundings {
 
 /** Undefined if neither is given. Reads the file once, so that a missing one is found at the start. Throws ConfigError. */
 export function secretFrom(source: SecretSource, around: SecretSurroundings): Secret | undefined {
-  const { name, value, file } = source;
+  const { name, value, file, fileName = `${name}_file` } = source;
   if (value !== undefined && file !== undefined)
-    throw new ConfigError({ text: `${name} and ${name}_file are both set; keep one of them` });
-  if (value !== undefined) {
-    const text = expand(name, value, around.environment);
-    return new Secret(() => text);
-  }
+    throw new ConfigError({ text: `${name} and ${fileName} are both set; keep one of them` });
+  if (value !== undefined) return Secret.of(expand(name, value, around.environment));
   if (file === undefined) return undefined;
-  const secret = new SecretFile(`${name}_file`, secretPath(`${name}_file`, file, around));
+  const secret = new SecretFile(fileName, secretPath(fileName, file, around));
   const mode = secret.load();
   if ((mode & 0o077) !== 0)
     around.warn(
-      `${name}_file: ${secret.path} may be read by others than its owner (mode ${octal(mode)}); run chmod 600 ${secret.path}`,
+      `${fileName}: ${secret.path} may be read by others than its owner (mode ${octal(mode)}); run chmod 600 ${secret.path}`,
     );
-  return new Secret(() => secret.current());
+  return new Secret(() => secret.current(), secret.path);
 }
 
 const octal = (mode: number) => (mode & 0o777).toString(8).padStart(4, "0");

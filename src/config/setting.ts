@@ -20,6 +20,8 @@ export interface About {
   readonly expectedItem?: string;
   /** The flag without dashes, where it is not the name in the file with `-` for `_`. */
   readonly flag?: string;
+  /** Another flag that means the same, not shown in `--help`. */
+  readonly otherFlag?: string;
   /** Stands for the value in `--help`. */
   readonly placeholder?: string;
   /** Further variables that are honoured after `PLUMBLINE_…`, in this order. */
@@ -58,3 +60,9 @@ export function duration(minimumMs: number) {
     v.check((ms) => ms >= minimumMs && ms <= MAX_DURATION_MS),
   );
 }
+
+/** What people write for a switch, in lower case. */
+export const SWITCH_WORDS = new Map([
+  ...["true", "1", "yes", "on"].map((word) => [word, true] as const),
+  ...["false", "0", "no", "off"].map((word) => [word, false] as const),
+]);

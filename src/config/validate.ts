@@ -1,6 +1,6 @@
 /** Holds a file against the schema and says what is wrong with it, in the file's order. */
 import * as v from "valibot";
-import { aboutOf, entriesOf, itemOf } from "./catalogue.ts";
+import { aboutOf, choicesOf, entriesOf, itemOf } from "./catalogue.ts";
 import type { Problem } from "./error.ts";
 import { type ConfigFile, type Path, pathText } from "./file.ts";
 import { nearest } from "./nearest.ts";
@@ -8,12 +8,17 @@ import type { About } from "./setting.ts";
 
 /** None if the file is right. */
 export function fileProblems(file: ConfigFile, schema: v.GenericSchema): Problem[] {
-  const problems = [...problemsAt(file.value ?? {}, schema, [], file)];
-  const order = (problem: Problem) => (problem.line ?? 0) * 1e6 + (problem.column ?? 0);
-  return problems.sort((a, b) => order(a) - order(b));
+  return inOrder([...problemsAt(file.value ?? {}, schema, [], file)]);
 }
 
-function* problemsAt(
+/** As they stand in the file. */
+export function inOrder(problems: readonly Problem[]): Problem[] {
+  const order = (problem: Problem) => (problem.line ?? 0) * 1e6 + (problem.column ?? 0);
+  return problems.toSorted((a, b) => order(a) - order(b));
+}
+
+/** Those of the part of the file that `schema` describes. */
+export function* problemsAt(
   value: unknown,
   schema: v.GenericSchema,
   path: Path,
@@ -23,6 +28,13 @@ function* problemsAt(
   const about = aboutOf(schema);
   if (about !== undefined) {
     yield* settingProblems(value, schema, about, path, file);
+    return;
+  }
+  const choices = choicesOf(schema);
+  if (choices !== undefined) {
+    const [first] = choices;
+    const meant = choices.find((choice) => (entriesOf(choice) !== undefined) === isMapping(value)) ?? first;
+    if (meant !== undefined) yield* problemsAt(value, meant, path, file);
     return;
   }
   const entries = entriesOf(schema);
@@ -40,6 +52,14 @@ function* problemsAt(
         yield { text: unknownKey(key, path, Object.keys(entries)), ...file.place([...path, key]) };
       else yield* problemsAt(inner, entry, [...path, key], file);
     }
+    const missing = Object.keys(entries).filter(
+      (key) => entries[key]?.type !== "optional" && !Object.hasOwn(value, key),
+    );
+    if (missing.length > 0)
+      yield {
+        text: `${pathText(path)} lacks ${missing.map((key) => `\`${key}\``).join(" and ")}`,
+        ...place,
+      };
     return;
   }
   const item = itemOf(schema);

@@ -53,6 +53,7 @@ describe("plumbline --help", () => {
       "Amazon EBS",
       "CSI volumes",
       "Mayastor",
+      "Proxmox VE",
       "Log",
     ]);
   });

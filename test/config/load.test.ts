@@ -40,9 +40,17 @@ const VALUES: Readonly<Record<string, readonly [string, string, string]>> = {
   "csi.vendor_files": ["trident", "hpe", "trident"],
   "mayastor.endpoint": ["http://a", "http://b", "http://c"],
   "mayastor.resources": ["pools", "volumes", "replicas"],
+  "pve.allowed_targets": ["*.lan", "192.0.2.0/24", "pve1"],
+  "pve.modules_file": [modulesFile("a"), modulesFile("b"), modulesFile("c")],
   "log.level": ["debug", "warn", "error"],
   "log.format": ["json", "logfmt", "json"],
 };
+
+function modulesFile(name: string): string {
+  const path = join(scratch, `${name}.yml`);
+  writeFileSync(path, `${name}: {user: u@pve, password: p}\n`);
+  return path;
+}
 
 /** Flags without which a setting cannot be set. */
 const COMPANIONS: Readonly<Record<string, FlagValues>> = {
