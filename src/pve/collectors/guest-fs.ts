@@ -9,7 +9,7 @@ const LABELS = ["id", "node", "name", "disk", "mountpoint", "fstype"] as const;
 const SIZE = pveGauge("pve_qga_fs_size_bytes", "Size in bytes of the file system in the guest", LABELS);
 const USED = pveGauge("pve_qga_fs_used_bytes", "Used bytes of the file system in the guest", LABELS);
 
-/** An agent that is set up and does not run is waited for by the node for longer. */
+/** The node itself waits for longer than that where an agent is set up and does not run. */
 const LIMIT_MS = 2000;
 
 export const GUEST_FS: PveCollector = {
@@ -29,7 +29,8 @@ export const GUEST_FS: PveCollector = {
         const answer = rowOf(await round.get(path, { node, limitMs: LIMIT_MS }), path);
         addFileSystems(report, { id, node }, rowsOf(answer["result"], path, report));
       } catch (error) {
-        if (!hasNoAgent(error)) throw error;
+        if (hasNoAnswer(error) && performance.now() < round.end) report.leaveOut("timeout");
+        else if (!hasNoAgent(error)) throw error;
       }
     });
   },
@@ -38,6 +39,9 @@ export const GUEST_FS: PveCollector = {
 /** Which VM has an agent stands in its configuration alone: each is asked. */
 const hasNoAgent = (error: unknown): boolean =>
   error instanceof PveFailure && error.status === 500 && error.reason !== "gone";
+
+const hasNoAnswer = (error: unknown): boolean =>
+  error instanceof PveFailure && error.reason === "timeout" && error.status === undefined;
 
 function addFileSystems(
   report: Report,
