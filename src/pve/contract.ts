@@ -62,6 +62,8 @@ export interface CollectorOptions {
 export interface CallOptions {
   /** Whose call it is: at most two at a time to one node, and none behind one that could not be reached. */
   readonly node?: string;
+  /** The collector asks one thing after another: this goes before all that can be asked side by side. */
+  readonly isFirst?: boolean;
   /** Less than the target's own `timeout`. */
   readonly limitMs?: number;
   readonly maxBytes?: number;

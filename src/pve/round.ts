@@ -242,11 +242,12 @@ export class TargetRound {
     );
   }
 
-  async #get(path: string, { node, limitMs, maxBytes = MAX_BYTES }: CallOptions = {}): Promise<unknown> {
+  async #get(path: string, options: CallOptions = {}): Promise<unknown> {
+    const { node, isFirst, limitMs, maxBytes = MAX_BYTES } = options;
     const { connection, endpoint } = await this.opening;
     const { signal } = node === undefined ? this.#over : this.#node(node);
     const mostMs = Math.min(limitMs ?? Number.POSITIVE_INFINITY, endpoint.timeoutMs);
-    return this.#site.schedule.run({ node, signal }, async () => {
+    return this.#site.schedule.run({ node, isFirst, signal }, async () => {
       const startedAt = performance.now();
       try {
         const deadline = Math.min(startedAt + mostMs, this.end);
@@ -257,7 +258,8 @@ export class TargetRound {
       } catch (error) {
         if (!(error instanceof PveFailure)) throw error;
         this.#trace(path, error.message, startedAt);
-        const isImpatient = error.reason === "timeout" && mostMs < endpoint.timeoutMs;
+        // What has a limit of its own may be slow on a node that is well.
+        const isImpatient = error.reason === "timeout" && limitMs !== undefined;
         if (error.reason === "unauthorized") this.#unauthorized(error);
         else if (node !== undefined && isOfNode(error) && !isImpatient) this.#lost(node, error);
         throw error;

@@ -3,6 +3,8 @@
 export interface Turn {
   /** Undefined for a call that is about the cluster: these go first. */
   readonly node: string | undefined;
+  /** Further calls wait for it: it goes before the others to nodes. */
+  readonly isFirst?: boolean | undefined;
   /** It may take a minute, and waits until nobody else does. */
   readonly isLasting?: boolean;
   /** Aborted: the call does not go out any more, and `run` rejects with the reason. */
@@ -20,6 +22,7 @@ interface Waiting extends Turn {
 
 export class Schedule {
   readonly #clusterWide: Waiting[] = [];
+  readonly #first: Waiting[] = [];
   /** The node whose turn it is stands first. */
   readonly #nodes = new Map<string, Waiting[]>();
   readonly #lasting: Waiting[] = [];
@@ -65,9 +68,10 @@ export class Schedule {
     return promise;
   }
 
-  #queueOf({ node, isLasting }: Turn): Waiting[] {
+  #queueOf({ node, isFirst, isLasting }: Turn): Waiting[] {
     if (isLasting === true) return this.#lasting;
     if (node === undefined) return this.#clusterWide;
+    if (isFirst === true) return this.#first;
     const queue = this.#nodes.get(node) ?? [];
     this.#nodes.set(node, queue);
     return queue;
@@ -76,10 +80,16 @@ export class Schedule {
   /** Lets go out whatever may. */
   #next(): void {
     while (this.#open.length < MOST_AT_ONCE) {
-      const waiting = this.#clusterWide.shift() ?? this.#nextToANode() ?? this.#nextLasting();
+      const waiting =
+        this.#clusterWide.shift() ?? this.#nextFirst() ?? this.#nextToANode() ?? this.#nextLasting();
       if (waiting === undefined) return;
       waiting.go();
     }
+  }
+
+  #nextFirst(): Waiting | undefined {
+    const index = this.#first.findIndex(({ node }) => node !== undefined && this.#mayBeAsked(node));
+    return index < 0 ? undefined : this.#first.splice(index, 1)[0];
   }
 
   /** The node that was asked goes to the end. */

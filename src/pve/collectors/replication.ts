@@ -44,7 +44,8 @@ export const REPLICATION: PveCollector = {
     for (const node of await round.nodes()) {
       const path = `/nodes/${node}/replication`;
       try {
-        for (const job of rowsOf(await round.get(path, { node }), path, report)) addJob(report, job, seen);
+        for (const job of rowsOf(await round.get(path, { node, isFirst: true }), path, report))
+          addJob(report, job, seen);
       } catch (error) {
         report.failed(error);
       }
