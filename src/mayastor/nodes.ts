@@ -118,15 +118,10 @@ const NodeSchema = v.object({
   spec: v.nullish(
     v.pipe(
       v.custom<object>((value) => !Array.isArray(value)),
-      v.object({ ...ADDRESS, cordondrainstate: v.optional(v.unknown()) }),
+      v.object({ ...ADDRESS, cordondrainstate: v.optional(v.pipe(v.unknown(), v.transform(cordonEntry))) }),
     ),
   ),
   state: v.nullish(v.object({ ...ADDRESS, status: v.string() })),
-});
-const LabelsSchema = v.fallback(v.optional(v.array(v.unknown()), []), []);
-const CordonSchema = v.fallback(v.object({ cordonlabels: LabelsSchema, drainlabels: LabelsSchema }), {
-  cordonlabels: [],
-  drainlabels: [],
 });
 type NodeEntry = v.InferOutput<typeof NodeSchema>;
 
@@ -140,16 +135,35 @@ function nodeOf({ id, spec, state }: NodeEntry, tally: Tally): Node {
   };
 }
 
-function cordonOf(
-  cordondrainstate: unknown,
-  tally: Tally,
-): Pick<Node, "cordon" | "cordonLabels" | "drainLabels"> {
-  if (cordondrainstate === undefined || cordondrainstate === null)
-    return { cordon: "none", cordonLabels: 0, drainLabels: 0 };
+interface CordonEntry {
+  /** The only member of `cordondrainstate`; `""` where it has none, or several. */
+  readonly word: string;
+  readonly cordonLabels: number;
+  readonly drainLabels: number;
+}
+
+/** Undefined: none. Keeps nothing of the service's own depth, for which JSON.stringify has no stack. */
+function cordonEntry(cordondrainstate: unknown): CordonEntry | undefined {
+  if (cordondrainstate === undefined || cordondrainstate === null) return undefined;
   const members: [string, unknown][] =
     typeof cordondrainstate === "object" ? Object.entries(cordondrainstate) : [];
   const [word = "", labels] = members.length === 1 ? (members[0] ?? []) : [];
+  const { cordonlabels, drainlabels } = v.parse(CordonSchema, CORDON_WORDS.has(word) ? labels : undefined);
+  return { word, cordonLabels: cordonlabels.length, drainLabels: drainlabels.length };
+}
+
+const LabelsSchema = v.fallback(v.optional(v.array(v.unknown()), []), []);
+const CordonSchema = v.fallback(v.object({ cordonlabels: LabelsSchema, drainlabels: LabelsSchema }), {
+  cordonlabels: [],
+  drainlabels: [],
+});
+
+function cordonOf(
+  entry: CordonEntry | undefined,
+  tally: Tally,
+): Pick<Node, "cordon" | "cordonLabels" | "drainLabels"> {
+  if (entry === undefined) return { cordon: "none", cordonLabels: 0, drainLabels: 0 };
+  const { word, cordonLabels, drainLabels } = entry;
   const cordon = stateOf(CORDON_WORDS, word, "cordon_state", tally) ?? "unknown";
-  const { cordonlabels, drainlabels } = v.parse(CordonSchema, cordon === "unknown" ? undefined : labels);
-  return { cordon, cordonLabels: cordonlabels.length, drainLabels: drainlabels.length };
+  return { cordon, cordonLabels, drainLabels };
 }

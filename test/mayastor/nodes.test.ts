@@ -223,6 +223,16 @@ test("of the same id twice the first by its JSON text is kept", () => {
   }
 });
 
+test("of the same id twice one is kept, however deep its cordon is nested", () => {
+  const depth = 100_000;
+  const deep = JSON.parse(`${'{"a":'.repeat(depth)}0${"}".repeat(depth)}`);
+  const twice = [entry("a", { spec: spec(deep) }), entry("a", { spec: spec({ drainingstate: deep }) })];
+  const { nodes, counts } = read(twice);
+  expect(nodes).toEqual(read(twice.toReversed()).nodes);
+  expect(nodes.map(({ cordon }) => cordon)).toEqual(["unknown"]);
+  expect(counts).toEqual({ duplicate: 1, cordon_state: 1 });
+});
+
 test("an empty list is no node", () => {
   expect(read([])).toMatchObject({ nodes: [], counts: {} });
 });
