@@ -35,7 +35,7 @@ export function textOf(value: unknown): { readonly text: string; readonly wasCut
     case "string":
       return value.length <= MAX_TEXT_LENGTH
         ? { text: value.toWellFormed(), wasCut: false }
-        : { text: value.slice(0, MAX_TEXT_LENGTH).toWellFormed(), wasCut: true };
+        : { text: cut(value).toWellFormed(), wasCut: true };
     case "number":
       return { text: String(value), wasCut: false };
     case "boolean":
@@ -47,6 +47,9 @@ export function textOf(value: unknown): { readonly text: string; readonly wasCut
 }
 
 const MAX_TEXT_LENGTH = 1024;
+
+/** Not between the two units of one character. */
+const cut = (text: string): string => text.slice(0, MAX_TEXT_LENGTH).replace(/[\ud800-\udbff]$/, "");
 
 /** The text, where it is one of a few names. */
 export function nameIn<const Name extends string>(names: readonly Name[], value: unknown): Name | undefined {

@@ -184,7 +184,6 @@ function checkBound(bound: string, format: ParsedFormat): void {
 
 function checkFamily(family: OpenFamily, format: ParsedFormat): void {
   const { name, type, unit, samples } = family;
-  if (samples.length === 0) throw new Error(`${name} has no sample`);
   if (unit !== undefined && !name.endsWith(`_${unit}`))
     throw new Error(`${name} does not end in its unit ${unit}`);
   if (type !== "histogram") return;

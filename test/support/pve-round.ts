@@ -20,8 +20,8 @@ export interface Given {
   readonly release?: string;
   /** A quorate cluster `prod` of pve1 (local) and pve2 where nothing is said. */
   readonly status?: ClusterStatus | PveFailure;
-  /** Rows as /cluster/resources gives them. */
-  readonly resources?: readonly Readonly<Record<string, unknown>>[] | Resources | PveFailure;
+  /** What /cluster/resources answers, none where nothing is said; or a PveFailure. */
+  readonly resources?: unknown;
   /** All nodes that are online where nothing is said. */
   readonly nodes?: readonly string[] | PveFailure;
   readonly options?: Partial<CollectorOptions>;
@@ -62,8 +62,7 @@ export class FakeRound implements Round {
   }
 
   async resources(): Promise<Resources> {
-    const given = orThrow(this.#given.resources ?? []);
-    return "rows" in given ? given : resourcesOf(given);
+    return resourcesOf(orThrow(this.#given.resources ?? []));
   }
 
   async nodes() {

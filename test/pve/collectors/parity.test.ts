@@ -14,7 +14,7 @@ import { STATUS } from "../../../src/pve/collectors/status.ts";
 import { SUBSCRIPTION } from "../../../src/pve/collectors/subscription.ts";
 import { VERSION } from "../../../src/pve/collectors/version.ts";
 import { CollectorReport } from "../../../src/pve/report.ts";
-import { clusterStatusOf, resourcesOf } from "../../../src/pve/shared-calls.ts";
+import { clusterStatusOf } from "../../../src/pve/shared-calls.ts";
 import { FakeRound, failure } from "../../support/pve-round.ts";
 import { seriesOfExposition } from "../../support/series.ts";
 
@@ -39,7 +39,9 @@ describe.each(["cluster", "standalone", "degraded"])("the case %s", (name) => {
 
   test("gives the same series with the same values", async () => {
     const { text } = await exposed(roundOf(name));
-    expect(Object.fromEntries(seriesOf(text))).toEqual(Object.fromEntries(seriesOf(expected)));
+    expect(Object.fromEntries(seriesOfExposition(text))).toEqual(
+      Object.fromEntries(seriesOfExposition(expected)),
+    );
   });
 
   test("gives the same families with the same HELP and TYPE, also those without a series", async () => {
@@ -85,7 +87,7 @@ function roundOf(name: string): FakeRound {
   const answers: Record<string, unknown> = JSON.parse(read(`${name}.json`));
   const status = clusterStatusOf(answers["/cluster/status"]);
   const nodes = status.nodes.filter(({ isLocal }) => isLocal).map((node) => node.name);
-  return new FakeRound(answers, { status, resources: resourcesOf(answers["/cluster/resources"]), nodes });
+  return new FakeRound(answers, { status, resources: answers["/cluster/resources"], nodes });
 }
 
 async function exposed(round: FakeRound) {
@@ -108,9 +110,3 @@ const metadataOf = (text: string): string[] =>
     .split("\n")
     .filter((line) => line.startsWith("#"))
     .sort();
-
-/** Without the metadata of families that have no series. */
-function seriesOf(text: string): Map<string, number> {
-  const empty = /# HELP (\w+) .*\n# TYPE \1 \w+\n(?=#|$)/g;
-  return seriesOfExposition(text.replace(empty, ""));
-}
