@@ -11,7 +11,8 @@ export function adviceFor(
   const { hostname } = new URL(endpoint.url);
   const { status, network, reason } = failure;
   if (status === 401) return loginAdvice(hostname, endpoint.credentials);
-  if (status === 403) return rightAdvice(failure.missing, endpoint.credentials, entries);
+  if (status === 403 || failure.missing !== undefined)
+    return rightAdvice(failure.missing, endpoint.credentials, entries);
   if (network === "tls") return trustAdvice(hostname, endpoint);
   if (reason === "unreachable" && network === undefined) return nodeAdvice(hostname, failure);
   return undefined;

@@ -136,6 +136,7 @@ describe("against a simulated cluster", () => {
     expect(failed).toEqual(["backups"]);
     expect([...namesOf(series)].filter((name) => name.startsWith("pve_guest_backups"))).toEqual([]);
     expect(log).toContain("Datastore.AllocateSpace on /storage/");
+    expect(log).toContain("which the role PVEAuditor does not give: see `plumbline check`");
     expect(log).not.toContain(SECRET);
   }, 30_000);
 });
