@@ -71,11 +71,6 @@ function addFileSystems(
 function disksOf(report: Report, { disk }: Row): string {
   if (!Array.isArray(disk)) return "";
   const devices = disk.filter(isRow).map(({ dev }) => labelOf(report, dev));
-  return labelOf(
-    report,
-    devices
-      .filter((device) => device !== "")
-      .sort()
-      .join(","),
-  );
+  const known = devices.filter((device) => device !== "").sort();
+  return labelOf(report, known.join(","));
 }

@@ -60,9 +60,10 @@ const MAX_AGE_SECONDS = 180;
 
 /** The newest rows are often still empty, and each value is looked for by itself. */
 function addNewest(report: Report, node: string, rows: readonly TimedRow[]): void {
+  const newestFirst = rows.toSorted((a, b) => b.time - a.time);
   // The list goes on until now by the node's own clock, also where nothing was measured.
-  const now = Math.max(...rows.map(({ time }) => time));
-  const recent = rows.filter(({ time }) => now - time <= MAX_AGE_SECONDS).sort((a, b) => b.time - a.time);
+  const now = newestFirst[0]?.time ?? 0;
+  const recent = newestFirst.filter(({ time }) => now - time <= MAX_AGE_SECONDS);
   const times: number[] = [];
   const newestOf = (column: string): unknown => {
     const found = recent.find(({ row }) => numberOf(row[column]) !== undefined);
