@@ -15,6 +15,7 @@ import {
 } from "../metrics/own-descriptors.ts";
 import { name as runtime, version as runtimeVersion } from "../runtime/index.ts";
 import { LiveCollectors } from "../scrape/live-collectors.ts";
+import { PveHosts } from "../scrape/pve-hosts.ts";
 import { openCollectors } from "../scrape/sources.ts";
 import { REVISION, VERSION } from "../version.ts";
 import { type App, createApp } from "../web/app.ts";
@@ -61,6 +62,7 @@ class Service {
   readonly #load: () => Loaded;
   readonly #own: OwnMetrics;
   readonly #collectors: LiveCollectors;
+  readonly #hosts: PveHosts;
   readonly #resolveStopped: () => void;
   #settings: Settings;
   #manager: ServiceManager | undefined;
@@ -74,6 +76,8 @@ class Service {
     this.#log = log;
     this.#own = new OwnMetrics(BUILD, { processMetrics: !settings.web.disableExporterMetrics });
     this.#collectors = new LiveCollectors(settings, this.#own, log, open);
+    this.#hosts = new PveHosts(this.#own, log);
+    this.#hosts.begin(settings.pve);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.stopped = promise;
     this.#resolveStopped = resolve;
@@ -106,6 +110,7 @@ class Service {
       for (const warning of warnings) this.#log.warn(warning);
       this.#warnOfFixed(settings);
       this.#settings = settings;
+      this.#hosts.begin(settings.pve);
       this.#log.setLevel(settings.log.level);
       this.#loaded(true);
       this.#log.info("configuration reloaded", { collectors });
@@ -131,6 +136,7 @@ class Service {
   async #close(): Promise<void> {
     await this.#server?.stop(GRACE_MS);
     this.#collectors.close();
+    this.#hosts.close();
   }
 
   #app(): App {
@@ -138,6 +144,7 @@ class Service {
     return createApp({
       settings: () => this.#settings,
       scraper: () => collectors.scraper,
+      hosts: this.#hosts,
       own: this.#own,
       log: this.#log,
       readiness: () => ({ ready: collectors.ready, waitingFor: collectors.scraper.neverRan() }),
@@ -149,12 +156,14 @@ class Service {
 
   #collectFirst(): void {
     const { names } = this.#collectors.scraper;
-    if (names.length === 0) {
+    const modules = [...this.#settings.pve.modules.keys()];
+    if (modules.length > 0) this.#log.info("/pve is served", { modules: modules.join(" ") });
+    if (names.length === 0 && modules.length === 0) {
       this.#log.warn(
         "no collector is enabled: nothing but plumbline's own metrics is served; `plumbline check` says why, " +
           "and --collector.NAME switches one on",
       );
-    } else this.#log.info("collectors enabled", { collectors: names.join(" ") });
+    } else if (names.length > 0) this.#log.info("collectors enabled", { collectors: names.join(" ") });
     void this.#collectors.collectOnce();
   }
 

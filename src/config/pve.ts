@@ -56,14 +56,14 @@ export type PveCredentials =
       readonly kind: "password";
       readonly user: string;
       readonly password: Secret;
-      readonly otp: Secret | undefined;
+      readonly otp?: Secret | undefined;
     };
 
 export interface PveTls {
-  /** PEM. */
-  readonly caFile: string | undefined;
-  /** SHA-256 of the server's certificate in hex, with or without colons, in place of an authority. */
-  readonly fingerprint: string | undefined;
+  /** PEM; read again at each call. */
+  readonly caFile?: string | undefined;
+  /** SHA-256 of the server's certificate in hex, with or without colons; nothing else of it is verified then. */
+  readonly fingerprint?: string | undefined;
   readonly verify: boolean;
 }
 

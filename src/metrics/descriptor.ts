@@ -4,7 +4,7 @@
  * all made from them.
  */
 
-export type MetricType = "counter" | "gauge" | "histogram";
+export type MetricType = "counter" | "gauge" | "histogram" | "summary";
 
 export interface Descriptor<Label extends string = string, Type extends MetricType = MetricType> {
   readonly name: string;
@@ -25,6 +25,10 @@ export const histogram = <const Labels extends readonly string[]>(
   help: string,
   labels: Labels,
 ) => describe("histogram", name, help, labels);
+
+/** Of quantiles it has none: the sum and the count of what was observed. */
+export const summary = <const Labels extends readonly string[]>(name: string, help: string, labels: Labels) =>
+  describe("summary", name, help, labels);
 
 const METRIC_NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
 const LABEL_NAME = /^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$/;

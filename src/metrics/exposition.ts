@@ -5,6 +5,7 @@
  * https://prometheus.io/docs/instrumenting/exposition_formats/ and
  * https://prometheus.io/docs/specs/om/open_metrics_spec/
  */
+import type { MetricType } from "./descriptor.ts";
 import {
   compareSeries,
   Duplicates,
@@ -82,7 +83,7 @@ function writeSeries(
   bounds: Map<number, string>,
 ): number | "unordered" {
   const { name } = descriptor;
-  const lineName = descriptor.type === "histogram" ? `${name}_bucket` : name;
+  const lineName = name + (FIRST_SUFFIX[descriptor.type] ?? "");
   const opening = labelNames.map((label) => `{${label}="`);
   const following = labelNames.map((label) => `,${label}="`);
   /** Where each label begins in the series' first line, counted from its start. */
@@ -132,6 +133,9 @@ function writeSeries(
       const openings = out.length - start === lineName.length ? opening : following;
       writeStates(out, start, openings[labelNames.length - 1] ?? "", value);
       lines += value.names.length;
+    } else if (typeof value === "object" && descriptor.type === "summary") {
+      writeSummary(out, name, lineName, start, value);
+      lines += 2;
     } else if (typeof value === "object")
       lines += writeHistogram(out, name, lineName, start, value, notation, bounds);
     else {
@@ -162,6 +166,28 @@ function writeStates(out: LineWriter, start: number, opening: string, { names, v
       out.ascii("\n");
     }
   }
+}
+
+/** Of a family whose lines are not called as it is: of the first line of a series. */
+const FIRST_SUFFIX: Readonly<Partial<Record<MetricType, string>>> = { histogram: "_bucket", summary: "_sum" };
+
+/** Goes on behind the labels of the sum's line, which begins at `start`. */
+function writeSummary(
+  out: LineWriter,
+  name: string,
+  sumName: string,
+  start: number,
+  { count, sum = 0 }: HistogramValue,
+): void {
+  const labelled = out.length - start - sumName.length;
+  const closing = labelled > 0 ? "} " : " ";
+  out.ascii(closing);
+  out.value(sum);
+  out.ascii(`\n${name}_count`);
+  out.repeat(start + sumName.length, labelled);
+  out.ascii(closing);
+  out.value(count);
+  out.ascii("\n");
 }
 
 /** Goes on behind the labels of the first bucket's line, which begins at `start`; gives the number of lines. */

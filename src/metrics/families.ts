@@ -128,16 +128,17 @@ function joined(
   };
 }
 
-/** A histogram's lines have names of their own, which no other family may have. */
+/** The lines of a histogram or a summary have names of their own, which no other family may have. */
 function dropHistogramClashes(families: Map<string, Family>, duplicates: Duplicates): void {
   for (const { descriptor } of [...families.values()]) {
-    if (descriptor.type !== "histogram") continue;
-    for (const suffix of ["_bucket", "_count", "_sum"]) {
+    const { type } = descriptor;
+    if (type !== "histogram" && type !== "summary") continue;
+    for (const suffix of type === "summary" ? ["_count", "_sum"] : ["_bucket", "_count", "_sum"]) {
       const name = descriptor.name + suffix;
       const clashing = families.get(name);
       if (clashing === undefined) continue;
       families.delete(name);
-      duplicates.add(clashing.values.length, () => `${name}: it is part of the histogram ${descriptor.name}`);
+      duplicates.add(clashing.values.length, () => `${name}: it is part of the ${type} ${descriptor.name}`);
     }
   }
 }

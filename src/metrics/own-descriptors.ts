@@ -1,5 +1,5 @@
 /** The exporter's own metrics: what it tells about itself beside what it reads. */
-import { counter, type Descriptor, gauge, histogram } from "./descriptor.ts";
+import { counter, type Descriptor, gauge, histogram, summary } from "./descriptor.ts";
 
 export const BUILD_INFO = gauge(
   "plumbline_build_info",
@@ -95,6 +95,51 @@ export const PROCESS_START_TIME_SECONDS = gauge(
   [],
 );
 
+/** What prometheus-pve-exporter tells about itself, in its words; only where /pve has a module to log in with. */
+export const PVE_COLLECTION_DURATION_SECONDS = summary(
+  "pve_collection_duration_seconds",
+  "Duration of collections by the PVE exporter",
+  ["module"],
+);
+
+export const PVE_REQUEST_ERRORS_TOTAL = counter(
+  "pve_request_errors_total",
+  "Errors in requests to PVE exporter",
+  ["module"],
+);
+
+export const PVE_SCRAPE_API_DURATION_SECONDS = histogram(
+  "pve_scrape_api_duration_seconds",
+  "Duration of PVE API calls",
+  ["method", "url"],
+);
+
+export const PVE_SCRAPE_API_ERRORS_TOTAL = counter(
+  "pve_scrape_api_errors_total",
+  "Number of errors occured in PVE API calls",
+  ["method", "url"],
+);
+
+export const PVE_SCRAPE_TARGET_DURATION_SECONDS = histogram(
+  "pve_scrape_target_duration_seconds",
+  "Duration of a scrape",
+  ["target", "cluster", "node"],
+);
+
+export const PVE_SCRAPE_TARGET_ERRORS_TOTAL = counter(
+  "pve_scrape_target_errors_total",
+  "Number of errors occured when scraping a target",
+  ["target", "cluster", "node"],
+);
+
+export const PVE_API_BUCKETS: readonly number[] = [
+  0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10,
+];
+
+export const PVE_TARGET_BUCKETS: readonly number[] = PVE_API_BUCKETS.map(
+  (bound) => Math.round(bound * 10_000) / 1000,
+);
+
 export const OWN_DESCRIPTORS: readonly Descriptor[] = [
   BUILD_INFO,
   COLLECTOR_SUCCESS,
@@ -106,6 +151,12 @@ export const OWN_DESCRIPTORS: readonly Descriptor[] = [
   CONFIG_LAST_RELOAD_SUCCESSFUL,
   CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP_SECONDS,
   TEXTFILE_LAST_COLLECTION_TIMESTAMP_SECONDS,
+  PVE_COLLECTION_DURATION_SECONDS,
+  PVE_REQUEST_ERRORS_TOTAL,
+  PVE_SCRAPE_API_DURATION_SECONDS,
+  PVE_SCRAPE_API_ERRORS_TOTAL,
+  PVE_SCRAPE_TARGET_DURATION_SECONDS,
+  PVE_SCRAPE_TARGET_ERRORS_TOTAL,
   PROCESS_CPU_SECONDS_TOTAL,
   PROCESS_RESIDENT_MEMORY_BYTES,
   PROCESS_VIRTUAL_MEMORY_BYTES,

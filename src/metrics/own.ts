@@ -34,7 +34,7 @@ export const SavedValuesSchema = v.record(
 export type SavedValues = v.InferOutput<typeof SavedValuesSchema>;
 
 type ScalarDescriptor = Descriptor<string, "counter" | "gauge">;
-type HistogramDescriptor = Descriptor<string, "histogram">;
+type HistogramDescriptor = Descriptor<string, "histogram" | "summary">;
 type PromLabels = Readonly<Record<string, string | number | undefined>>;
 
 interface Scalar {
@@ -113,6 +113,15 @@ export class OwnMetrics {
     if (known instanceof Histogram) return known;
     const metric = new Histogram<Label>({ ...this.#configuration(descriptor), buckets: [...upperBounds] });
     this.#histograms.set(descriptor.name, { descriptor, metric, upperBounds });
+    return metric;
+  }
+
+  /** As `histogram`, without buckets. */
+  summary<Label extends string>(descriptor: Descriptor<Label, "summary">): Histogram<Label> {
+    const known = this.#registered<Label>(descriptor);
+    if (known instanceof Histogram) return known;
+    const metric = new Histogram<Label>({ ...this.#configuration(descriptor), buckets: [] });
+    this.#histograms.set(descriptor.name, { descriptor, metric, upperBounds: [] });
     return metric;
   }
 

@@ -8,7 +8,10 @@ export type LabelValues<Label extends string> = Readonly<Record<Label, string | 
 /** A bigint keeps all digits of a 64- or 128-bit counter. */
 export type Value = number | bigint;
 
-/** `counts` are cumulative, one for each of `upperBounds` (ascending, without +Inf); `count` is the +Inf bucket. */
+/**
+ * `counts` are cumulative, one for each of `upperBounds` (ascending, without +Inf); `count` is the +Inf bucket. A
+ * summary has no bounds and shows no bucket.
+ */
 export interface HistogramValue {
   readonly upperBounds: readonly number[];
   readonly counts: readonly Value[];
@@ -51,7 +54,7 @@ export class Samples {
   }
 
   addHistogram<Label extends string>(
-    descriptor: Descriptor<Label, "histogram">,
+    descriptor: Descriptor<Label, "histogram" | "summary">,
     labels: LabelValues<Label>,
     value: HistogramValue,
   ): void {

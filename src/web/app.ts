@@ -4,8 +4,10 @@ import type { Settings } from "../config/settings.ts";
 import { FaultLog } from "../log/faults.ts";
 import type { Log } from "../log/log.ts";
 import type { BuildInfo, OwnMetrics } from "../metrics/own.ts";
+import type { PveHosts } from "../scrape/pve-hosts.ts";
 import type { Scraper } from "../scrape/scraper.ts";
 import { line } from "./line.ts";
+import { pveEndpoint } from "./pve-endpoint.ts";
 import { scrapeEndpoint } from "./scrape-endpoint.ts";
 import { statusPage } from "./status-page.ts";
 
@@ -18,6 +20,8 @@ export interface Readiness {
 export interface AppParts {
   settings(): Settings;
   scraper(): Scraper;
+  /** Behind /pve. */
+  readonly hosts: PveHosts;
   readonly own: OwnMetrics;
   readonly log: Log;
   readiness(): Readiness;
@@ -35,6 +39,7 @@ export interface App {
 export function createApp(parts: AppParts): App {
   const faults = new FaultLog(parts.log);
   const scrape = scrapeEndpoint(parts, faults);
+  const pve = pveEndpoint(parts);
   let built: { readonly telemetryPath: string; readonly app: App } | undefined;
   return {
     async handle(request) {
@@ -42,7 +47,7 @@ export function createApp(parts: AppParts): App {
         const { telemetryPath } = parts.settings().web;
         // A reload may move it.
         if (built?.telemetryPath !== telemetryPath)
-          built = { telemetryPath, app: router(routes(parts, telemetryPath, scrape), faults) };
+          built = { telemetryPath, app: router(routes(parts, telemetryPath, scrape, pve), faults) };
         return await built.app.handle(request);
       } catch (error) {
         return internalError(error, faults);
@@ -57,9 +62,15 @@ interface Route {
   answer(request: Request): Response | Promise<Response>;
 }
 
-function routes(parts: AppParts, telemetryPath: string, scrape: Route["answer"]): Route[] {
+function routes(
+  parts: AppParts,
+  telemetryPath: string,
+  scrape: Route["answer"],
+  pve: Route["answer"],
+): Route[] {
   return [
     { path: telemetryPath, methods: ["GET"], answer: scrape },
+    { path: "/pve", methods: ["GET"], answer: pve },
     { path: "/", methods: ["GET"], answer: () => status(parts) },
     { path: "/-/healthy", methods: ["GET"], answer: () => line(200, "healthy") },
     { path: "/-/ready", methods: ["GET"], answer: () => ready(parts.readiness()) },

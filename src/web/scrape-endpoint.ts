@@ -10,7 +10,7 @@ import {
 } from "../metrics/own-descriptors.ts";
 import { collectGarbage } from "../runtime/index.ts";
 import { scrapeTimeoutMs } from "../scrape/deadline.ts";
-import type { Scraper } from "../scrape/scraper.ts";
+import type { ScrapeResult, Scraper } from "../scrape/scraper.ts";
 import { acceptsGzip } from "./accept-encoding.ts";
 import { line } from "./line.ts";
 import { MemoryKeeper } from "./memory.ts";
@@ -61,6 +61,10 @@ export function scrapeEndpoint(
   };
 }
 
+/** In OpenMetrics three of Proxmox VE's deprecated gauges are called as the families of their counters are. */
+const isTextOnly = ({ pve }: Settings, { outcomes }: ScrapeResult): boolean =>
+  pve.deprecatedGauges && outcomes.some(({ collector }) => collector.startsWith("pve-"));
+
 async function scrape(request: Request, parts: ScrapeParts, renderings: Renderings): Promise<Response> {
   const scraper = parts.scraper();
   const selection = selectCollectors(request.url, scraper.names);
@@ -71,7 +75,7 @@ async function scrape(request: Request, parts: ScrapeParts, renderings: Renderin
   );
   const result = await scraper.scrape({ ...selection, timeoutMs, signal: request.signal });
   const rendering = renderings.of(result);
-  const format = negotiate(request.headers.get("accept"));
+  const format = isTextOnly(parts.settings(), result) ? "text" : negotiate(request.headers.get("accept"));
   const headers = { "content-type": CONTENT_TYPE[format], vary: "Accept, Accept-Encoding" };
   if (!acceptsGzip(request.headers.get("accept-encoding")))
     return new Response(await rendering.plain(format), { headers });

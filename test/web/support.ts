@@ -7,6 +7,7 @@ import type { Collector, ScrapeContext } from "../../src/metrics/collector.ts";
 import { gauge } from "../../src/metrics/descriptor.ts";
 import { OwnMetrics } from "../../src/metrics/own.ts";
 import { Samples } from "../../src/metrics/samples.ts";
+import { PveHosts } from "../../src/scrape/pve-hosts.ts";
 import { Scraper } from "../../src/scrape/scraper.ts";
 import { type App, type AppParts, createApp } from "../../src/web/app.ts";
 import { MAYASTOR_DEFAULTS } from "../support/mayastor-settings.ts";
@@ -105,6 +106,7 @@ export function testApp(
   const app = createApp({
     settings: () => made.settings,
     scraper: () => scraper,
+    hosts: new PveHosts(own, log),
     own,
     log,
     readiness: () => ({ ready: true, waitingFor: [] }),
