@@ -103,7 +103,7 @@ export const VOLUME_DESCRIPTORS: readonly Descriptor[] = [
 export interface Volume {
   readonly uuid: string;
   readonly status: Status;
-  /** The node of its target; `""` where it has none. */
+  /** The node of its target, or where that should be, if no node tells of it; `""` where it has none. */
   readonly targetNodeId: string;
   /** `""` where the service does not say. */
   readonly thin: "true" | "false" | "";
@@ -260,6 +260,7 @@ const VolumeSchema = v.object({
     thin: v.nullish(v.boolean()),
     affinity_group: v.nullish(v.object({ id: LabelText })),
     num_snapshots: Quantity,
+    target: v.nullish(v.object({ node: v.nullish(LabelText) })),
   }),
   state: v.object({
     target: v.nullish(TargetSchema),
@@ -295,7 +296,7 @@ function volumeOf({ spec, state }: VolumeEntry, tally: Tally): Volume {
   return {
     uuid: spec.uuid,
     status: stateOf(STATUS_WORDS, state.status, "volume_status", tally) ?? "unknown",
-    targetNodeId: target?.node ?? "",
+    targetNodeId: target?.node ?? spec.target?.node ?? "",
     thin: spec.thin === true ? "true" : spec.thin === false ? "false" : "",
     affinityGroup: spec.affinity_group?.id ?? "",
     sizeBytes: quantity(state.size, tally),

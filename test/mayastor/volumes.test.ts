@@ -84,6 +84,16 @@ describe("volumes", () => {
     expect(counts).toEqual({});
   });
 
+  test("whose target is lost are still of the node where it should be", async () => {
+    const lost = { spec: { ...SPEC, target: { node: "m", protocol: "nvmf" } }, state: UNPUBLISHED.state };
+    const { lines, counts } = await exportedOne(lost);
+    expect(lines.find((line) => line.startsWith("mayastor_volume_info"))).toContain('target_node_id="m"');
+    expect(lines).toContain('mayastor_volume_published{volume="v"} 0');
+    expect(counts).toEqual({});
+    const moved = await exportedOne({ ...lost, state: STATE });
+    expect(moved.volumes.map(({ targetNodeId }) => targetNodeId)).toEqual(["n"]);
+  });
+
   test("that are not published have no children, target state or rebuilds", async () => {
     const { lines } = await exportedOne(UNPUBLISHED);
     expect(lines).toContain('mayastor_volume_published{volume="v"} 0');
