@@ -397,10 +397,16 @@ export class TargetRound {
 
   /** A mistake of ours costs one collector, not the others. */
   #faultOf({ name }: PveCollector, error: unknown, report: CollectorReport): void {
-    report.lose("error");
     const err = error instanceof Error ? error.message : "threw what is no error";
+    const failure = new PveFailure("error", "/", err);
+    this.#told.add(failure);
+    report.failed(failure);
     const fields = { target: this.#name, collector: `pve-${name}`, err };
-    this.#around.log.error("a collector of Proxmox VE broke, which is a bug", fields);
+    this.#around.faults.fail(
+      this.#key(`${name} bug`),
+      "a collector of Proxmox VE broke, which is a bug",
+      fields,
+    );
   }
 
   #trace(path: string, result: string, startedAt: number): void {
