@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { counter, gauge, histogram } from "../../src/metrics/descriptor.ts";
+import { counter, gauge, histogram, summary } from "../../src/metrics/descriptor.ts";
 import { CONTENT_TYPE, expose, type Format } from "../../src/metrics/exposition.ts";
 import { type HistogramValue, Samples, type Value } from "../../src/metrics/samples.ts";
 import { describeWith, PROMTOOL } from "../support/debian.ts";
@@ -197,6 +197,41 @@ describe("values", () => {
         expect(Number(text.replace("Inf", "Infinity"))).toBe(value);
       }),
     );
+  });
+});
+
+describe("summaries", () => {
+  const labelled = summary("collection_seconds", "Seconds", ["module"]);
+  const plain = summary("plain_seconds", "Seconds", []);
+  const samples = new Samples();
+  for (const module of ["b", "a"])
+    samples.addHistogram(labelled, { module }, { upperBounds: [], counts: [], count: 2, sum: 0.5 });
+  samples.addHistogram(plain, {}, { upperBounds: [], counts: [], count: 1, sum: 3 });
+
+  test("have a sum and a count, and no buckets", () => {
+    expect(new TextDecoder().decode(expose([samples], "text").body)).toBe(
+      [
+        "# HELP collection_seconds Seconds",
+        "# TYPE collection_seconds summary",
+        'collection_seconds_sum{module="a"} 0.5',
+        'collection_seconds_count{module="a"} 2',
+        'collection_seconds_sum{module="b"} 0.5',
+        'collection_seconds_count{module="b"} 2',
+        "# HELP plain_seconds Seconds",
+        "# TYPE plain_seconds summary",
+        "plain_seconds_sum 3",
+        "plain_seconds_count 1",
+        "",
+      ].join("\n"),
+    );
+  });
+
+  test("take the names of their lines from other families", () => {
+    const clashing = new Samples();
+    clashing.add(gauge("plain_seconds_count", "A count", []), {}, 1);
+    expect(expose([samples, clashing], "openmetrics").duplicates).toEqual([
+      "plain_seconds_count: it is part of the summary plain_seconds",
+    ]);
   });
 });
 

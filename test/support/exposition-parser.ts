@@ -29,11 +29,18 @@ const NUMBER = /[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?/y;
 const SPECIAL = /NaN|[-+]Inf/y;
 
 const SUFFIXES: Readonly<Record<ParsedFormat, Readonly<Record<string, readonly string[]>>>> = {
-  text: { counter: [""], gauge: [""], histogram: ["_bucket", "_sum", "_count"], untyped: [""] },
+  text: {
+    counter: [""],
+    gauge: [""],
+    histogram: ["_bucket", "_sum", "_count"],
+    summary: ["_sum", "_count"],
+    untyped: [""],
+  },
   openmetrics: {
     counter: ["_total"],
     gauge: [""],
     histogram: ["_bucket", "_sum", "_count"],
+    summary: ["_sum", "_count"],
     unknown: [""],
   },
 };

@@ -92,6 +92,7 @@ export function collector(
 export interface TestApp extends App {
   readonly log: MemoryLog;
   readonly own: OwnMetrics;
+  readonly hosts: PveHosts;
   readonly get: (path: string, init?: RequestInit) => Promise<Response>;
   settings: Settings;
 }
@@ -103,10 +104,11 @@ export function testApp(
   const log = new MemoryLog();
   const own = new OwnMetrics(BUILD, { processMetrics: false });
   const scraper = new Scraper(collectors, own, log);
+  const hosts = new PveHosts(own, log);
   const app = createApp({
     settings: () => made.settings,
     scraper: () => scraper,
-    hosts: new PveHosts(own, log),
+    hosts,
     own,
     log,
     readiness: () => ({ ready: true, waitingFor: [] }),
@@ -119,6 +121,7 @@ export function testApp(
     ...app,
     log,
     own,
+    hosts,
     settings: settings(parts.web),
     get: (path, init) => app.handle(new Request(`http://node-a.example:9847${path}`, init)),
   };
