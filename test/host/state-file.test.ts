@@ -119,6 +119,15 @@ describe("a state file", () => {
     expect(() => stateFile().save({ ["x".repeat(1024 * 1024)]: 1 })).toThrow("more than 1 MiB");
     expect(load()).toEqual({ kind: "loaded", state: { a: 1 } });
   });
+
+  test("has the limit that it is given, also where it is read", () => {
+    const large = new StateFile(path, Counts, BOOT, 2 * 1024 * 1024);
+    const state = { ["x".repeat(1024 * 1024)]: 1 };
+    large.save(state);
+    expect(large.load()).toEqual({ kind: "loaded", state });
+    expect(load()).toMatchObject({ kind: "corrupt", reason: expect.stringContaining("more than 1 MiB") });
+    expect(() => large.save({ ["x".repeat(2 * 1024 * 1024)]: 1 })).toThrow("more than 2 MiB");
+  });
 });
 
 const root = process.getuid?.() === 0;
