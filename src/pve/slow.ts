@@ -44,9 +44,9 @@ export type SlowGet = (path: string, options?: Omit<CallOptions, "limitMs">) => 
 export interface SlowRound {
   /**
    * The reading of this subject (a node, a storage) that is not older than twice its interval. Where a new one is due,
-   * and it is its turn, that is started, and waited for until `round.end`; later it is for the next round. In a round
-   * one reading is started at most. Tells `report` that the last try failed (`failed`), or that there is only a reading that is too
-   * old (lost as `stale`); that a first reading is still to come is no failure.
+   * and it is its turn, that is started, and waited for until `round.end`; later it is for the next round. A round
+   * starts one at most. `report` is told that the last try failed, or that there is only a reading that is too old
+   * (lost as `stale`); that a first one is still to come is no failure.
    */
   read<T extends object>(
     kind: SlowKind<T>,
