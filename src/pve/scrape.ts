@@ -37,6 +37,7 @@ export class PveScrape {
   #waitedFor = 0;
   /** Collectors whose results are not there yet. */
   #missing = 0;
+  #hasHealth = false;
 
   constructor(parts: ScrapeParts, deadline: number) {
     this.#parts = parts;
@@ -54,12 +55,11 @@ export class PveScrape {
   async collect(collector: PveCollector, signal: AbortSignal): Promise<Collection> {
     this.#missing++;
     return this.#during(signal, async () => {
-      const results = await this.#run(collector);
+      const results = await this.#run(collector).finally(() => this.#missing--);
       const labels = await this.#labels();
       const samples = merged(results, labels);
       for (const { site, result } of results) addResult(samples, site.target.name, result);
-      this.#missing--;
-      if (this.#missing === 0) await this.#addHealth(samples);
+      if (this.#missing === 0 && !this.#hasHealth) await this.#addHealth(samples);
       return { samples, success: results.every(({ result }) => result.success) };
     });
   }
@@ -104,6 +104,7 @@ export class PveScrape {
   }
 
   async #addHealth(samples: Samples): Promise<void> {
+    this.#hasHealth = true;
     for (const { site, round } of this.#rounds) addHealth(samples, site.target.name, await round.health());
   }
 }
