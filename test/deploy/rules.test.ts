@@ -316,6 +316,7 @@ describe("the rules", () => {
       ["MayastorPoolNearlyFull", "15m", "warning"],
       ["MayastorVolumeDegraded", "15m", "warning"],
       ["MayastorVolumeFaulted", "2m", "critical"],
+      ["MayastorVolumeUnknown", "5m", "critical"],
       ["MayastorRebuildStalled", undefined, "warning"],
       ["MayastorFetchFailing", "5m", "warning"],
     ]);
