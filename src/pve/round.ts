@@ -48,8 +48,9 @@ export interface TargetHealth {
 export interface Surroundings {
   readonly way: Way;
   readonly options: CollectorOptions;
-  readonly log: Log;
   readonly faults: FaultLog;
+  /** Is told of every call, as the caller of /pve wanted. */
+  readonly trace?: Log | undefined;
 }
 
 /** What is left of the scrape's time when all calls have ended: what arrived is handed in. */
@@ -328,9 +329,10 @@ export class TargetRound {
   }
 
   #tellOpening({ endpoint, state, status }: Opening): void {
-    const { log, faults } = this.#around;
+    const { trace, faults } = this.#around;
     const fields = { target: this.#name, endpoint: endpoint.url };
-    log.debug("asked Proxmox VE for its status", { ...fields, result: state });
+    const result = status instanceof PveFailure ? status.message : "ok";
+    trace?.debug("asked Proxmox VE", { ...fields, path: STATUS_PATH, result });
     if (!(status instanceof PveFailure) || (state === "answered" && status.reason !== "unauthorized")) {
       faults.recover(this.#key("target"), "Proxmox VE answers again", fields);
       return;
@@ -411,7 +413,7 @@ export class TargetRound {
 
   #trace(path: string, result: string, startedAt: number): void {
     const ms = Math.round(performance.now() - startedAt);
-    this.#around.log.debug("asked Proxmox VE", { target: this.#name, path, result, ms });
+    this.#around.trace?.debug("asked Proxmox VE", { target: this.#name, path, result, ms });
   }
 
   #fieldsOf(failure: PveFailure): LogFields {

@@ -38,7 +38,6 @@ const MOST_KEPT = 100;
 export class TargetScraper {
   readonly #settings: PveSettings;
   readonly #own: OwnMetrics;
-  readonly #log: Log;
   readonly #faults: FaultLog;
   readonly #connect: Connect;
   /** The one asked least recently stands first. */
@@ -47,7 +46,6 @@ export class TargetScraper {
   constructor(settings: PveSettings, own: OwnMetrics, log: Log, connect: Connect = connectWith(own, log)) {
     this.#settings = settings;
     this.#own = own;
-    this.#log = log;
     this.#faults = new FaultLog(log);
     this.#connect = connect;
   }
@@ -79,8 +77,8 @@ export class TargetScraper {
     const round = new TargetRound(site, context, {
       way: "pve",
       options: { zeroStates, deprecatedGauges, physicalDisks, configGuestLimit: undefined },
-      log: debugLog ?? this.#log,
       faults: debugLog === undefined ? this.#faults : new FaultLog(debugLog),
+      trace: debugLog,
     });
     try {
       const results = await Promise.all(collectors.map((collector) => round.run(collector)));

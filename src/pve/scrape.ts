@@ -1,6 +1,5 @@
 /** One scrape of all targets, beside each other: the collectors that begin together share one round for each target. */
 import type { FaultLog } from "../log/faults.ts";
-import type { Log } from "../log/log.ts";
 import type { Collection } from "../metrics/collector.ts";
 import { Samples } from "../metrics/samples.ts";
 import type { ClusterLabels } from "./cluster-labels.ts";
@@ -17,7 +16,6 @@ export interface ScrapeParts {
   isOn(collector: PveCollector, target: PveTarget): boolean;
   readonly settings: PveSettings;
   readonly labels: ClusterLabels;
-  readonly log: Log;
   readonly faults: FaultLog;
 }
 
@@ -41,13 +39,13 @@ export class PveScrape {
 
   constructor(parts: ScrapeParts, deadline: number) {
     this.#parts = parts;
-    const { settings, log, faults } = parts;
+    const { settings, faults } = parts;
     this.#rounds = parts.sites.map((site) => {
       const { physicalDisks, configGuestLimit } = site.target;
       const { zeroStates, deprecatedGauges } = settings;
       const options = { zeroStates, deprecatedGauges, physicalDisks, configGuestLimit };
       const context = { signal: this.#abort.signal, deadline };
-      return { site, round: new TargetRound(site, context, { way: "metrics", options, log, faults }) };
+      return { site, round: new TargetRound(site, context, { way: "metrics", options, faults }) };
     });
   }
 

@@ -79,7 +79,6 @@ export function openPve(
     isOn: (collector, target) =>
       target.collectors[collector.name] ?? chosen[fullName(collector)] ?? collector.defaults.metrics,
     labels: new ClusterLabels(log),
-    log,
     faults: new FaultLog(log),
   });
   return {

@@ -54,7 +54,6 @@ function roundAt(site: Site, { way = "metrics", timeoutMs = 5000, signal }: Opti
         physicalDisks: site.target.physicalDisks,
         configGuestLimit: undefined,
       },
-      log,
       faults: new FaultLog(log),
     },
   );
@@ -307,7 +306,6 @@ describe("a node that cannot be reached", () => {
         physicalDisks: site.target.physicalDisks,
         configGuestLimit: 1,
       },
-      log,
       faults: new FaultLog(log),
     } as const;
     for (let scrape = 0; scrape < 2; scrape++) {

@@ -54,7 +54,7 @@ export class SimulatedTarget implements AsyncDisposable {
     const round = new TargetRound(
       this.site,
       { signal: new AbortController().signal, deadline: performance.now() + timeoutMs },
-      { way: "metrics", options, log: SILENT, faults: new FaultLog(SILENT) },
+      { way: "metrics", options, faults: new FaultLog(SILENT) },
     );
     const results = await Promise.all(collectors.map((collector) => round.run(collector)));
     round.close();

@@ -77,7 +77,7 @@ async function scrape(site: Site, log: Log) {
   const round = new TargetRound(
     site,
     { signal: new AbortController().signal, deadline: performance.now() + 60_000 },
-    { way: "metrics", options, log, faults: new FaultLog(log) },
+    { way: "metrics", options, faults: new FaultLog(log) },
   );
   const results = await Promise.all(COLLECTORS.map((collector) => round.run(collector)));
   round.close();
