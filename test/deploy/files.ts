@@ -13,7 +13,7 @@ const ALERT = v.strictObject({
   expr: v.string(),
   for: v.optional(v.string()),
   labels: v.strictObject({
-    severity: v.picklist(["warning", "critical"]),
+    severity: v.picklist(["info", "warning", "critical"]),
     operator_health_impact: v.optional(v.literal("warning")),
   }),
   annotations: ANNOTATIONS,

@@ -68,7 +68,7 @@ describe("every metric that is named exists", () => {
   ];
   /** A word with a known beginning that is no file, no label and no stand-in such as `ebs_…`. */
   const NAME =
-    /(?<![\w/.:-])((?:csi_volume|nvme|ebs|ec2_instance_store|plumbline|mayastor|diskpool|node_(?:disk|dmmultipath|nvmesubsystem|textfile|volume|persistentvolume)|kube)_[a-z0-9_:]*[a-z0-9])(?![\w*…:])/g;
+    /(?<![\w/.:-])((?:csi_volume|nvme|ebs|ec2_instance_store|plumbline|mayastor|diskpool|pve|node_(?:disk|dmmultipath|nvmesubsystem|textfile|volume|persistentvolume)|kube)_[a-z0-9_:]*[a-z0-9])(?![\w*…:])/g;
 
   test.each(documents)("in %s", (document) => {
     const text = readFileSync(join(ROOT, document), "utf8");

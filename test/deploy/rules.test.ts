@@ -62,8 +62,9 @@ const examplesOf = (document: string) =>
     ),
   );
 const EXAMPLES = examplesOf("docs/csi.md");
-/** docs/mayastor.md names the others, and those of plumbline itself. */
-const RULE_FILES_OF_CSI = RULE_FILES.filter((file) => file !== "mayastor.rules.yml");
+/** docs/mayastor.md and docs/proxmox-ve.md name the others, and those of plumbline itself. */
+const OTHER_RULE_FILES = ["mayastor.rules.yml", "pve.rules.yml"];
+const RULE_FILES_OF_CSI = RULE_FILES.filter((file) => !OTHER_RULE_FILES.includes(file));
 
 describe("the examples of docs/csi.md", () => {
   const manifest = v.object({
@@ -178,7 +179,7 @@ describe("the examples of docs/csi.md", () => {
   });
 
   describeWith([PROMTOOL], "with promtool", () => {
-    test("the configuration of Prometheus is valid, and the files of rules that it names are all but Mayastor's", () => {
+    test("the configuration of Prometheus is valid, and the files of rules that it names are all but Mayastor's and Proxmox VE's", () => {
       expect(ruleFilesOf(EXAMPLES)).toEqual(RULE_FILES_OF_CSI);
     });
   });
