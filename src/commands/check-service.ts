@@ -18,7 +18,7 @@ export async function checkService({ settings, warnings }: Loaded): Promise<Find
   return [
     ...(configFile === undefined ? [] : [ok(configFile, "the configuration file is right")]),
     ...warnings.map((message): Finding => ({ level: "warning", subject: "configuration", message })),
-    ...(web.configFile === undefined ? [] : await webConfigFile(web.configFile)),
+    ...(await webConfig(web.configFile ?? web.keyPair)),
     ...addresses,
     ...(textfile.directory === undefined
       ? []
@@ -28,17 +28,26 @@ export async function checkService({ settings, warnings }: Loaded): Promise<Find
 
 const ok = (subject: string, message: string): Finding => ({ level: "ok", subject, message });
 
-async function webConfigFile(path: string): Promise<Finding[]> {
-  const { loadWebConfig } = await import("../web/web-config.ts");
+async function webConfig(source: Settings["web"]["keyPair"] | string): Promise<Finding[]> {
+  if (source === undefined) return [];
+  const { loadWebConfig, webConfigPath } = await import("../web/web-config.ts");
+  const path = webConfigPath(source);
   try {
-    const { tls, users, warnings } = loadWebConfig(path);
+    const { tls, users, warnings } = loadWebConfig(source);
     const means = `TLS ${tls === undefined ? "off" : "on"}, ${users.size} ${users.size === 1 ? "user" : "users"}`;
     return [
       ok(path, `the web configuration file is right: ${means}`),
       ...warnings.map((message): Finding => ({ level: "warning", subject: path, message })),
     ];
   } catch (error) {
-    return [{ level: "error", subject: path, message: reasonOf(error), remedy: "correct --web.config.file" }];
+    return [
+      {
+        level: "error",
+        subject: path,
+        message: reasonOf(error),
+        remedy: `correct ${typeof source === "string" ? "--web.config.file" : "--server.certfile and --server.keyfile"}`,
+      },
+    ];
   }
 }
 
@@ -93,7 +102,7 @@ const PROBE_MS = 1000;
 
 /** Whether it is a plumbline that listens there, as on a host where the service runs. */
 async function isOurs({ host, port }: TcpAddress, web: Settings["web"]): Promise<boolean> {
-  if (web.configFile !== undefined) return false;
+  if (web.configFile !== undefined || web.keyPair !== undefined) return false;
   const name = host === undefined || host === "0.0.0.0" || host === "::" ? "localhost" : host;
   try {
     const url = `http://${name.includes(":") ? `[${name}]` : name}:${port}/`;

@@ -1,6 +1,8 @@
 /** The command line: which words and flags there are, and which command they start. */
+import { basename } from "node:path";
 import process from "node:process";
 import { ConfigError, problemText } from "../config/error.ts";
+import type { Program } from "../config/load.ts";
 import { writeStandardError } from "../log/standard-error.ts";
 import { REVISION, VERSION } from "../version.ts";
 import { print } from "./print.ts";
@@ -17,12 +19,16 @@ export async function run(words: readonly string[]): Promise<number> {
       import("./command-line.ts"),
       import("../scrape/sources.ts"),
     ]);
-    const parsed = parse(words, COLLECTORS);
+    const parsed = parse(words, COLLECTORS, programName());
     return typeof parsed === "number" ? parsed : await parsed();
   } catch (error) {
     return explain(error);
   }
 }
+
+/** The image has pve_exporter as a second name of the same executable. */
+const programName = (): Program =>
+  basename(process.argv0) === "pve_exporter" ? "pve_exporter" : "plumbline";
 
 function asksForVersion(words: readonly string[]): boolean {
   const end = words.indexOf("--");

@@ -3,7 +3,7 @@ import { Command, CommanderError, Help, Option } from "commander";
 import { type Catalogue, catalogue, type Setting } from "../config/catalogue.ts";
 import { environment } from "../config/environment.ts";
 import { ConfigError } from "../config/error.ts";
-import { type FlagValues, type Loaded, load } from "../config/load.ts";
+import { type FlagValues, type Loaded, load, type Program } from "../config/load.ts";
 import { nearest } from "../config/nearest.ts";
 import { writeStandardError } from "../log/standard-error.ts";
 import type { CollectorDescription } from "../metrics/collector.ts";
@@ -15,10 +15,14 @@ const WRONG_USAGE = 2;
 type Task = () => Promise<number>;
 
 /** What the words ask for; or the exit code where all has been said: help, or what is wrong with the words. */
-export function parse(words: readonly string[], collectors: readonly CollectorDescription[]): Task | number {
+export function parse(
+  words: readonly string[],
+  collectors: readonly CollectorDescription[],
+  program: Program = "plumbline",
+): Task | number {
   const known = catalogue(collectors.map(({ name }) => name));
   let chosen: Task | undefined;
-  const root = commandLine(known, collectors, (task) => {
+  const root = commandLine(known, collectors, program, (task) => {
     chosen = task;
   });
   const settled = words.map((word) => settledSwitch(word, known));
@@ -93,9 +97,10 @@ const TEXTFILE = [
 const CHECK = [...SERVE, "Textfile", "State"];
 const INSPECT = ["General", "Scrapes", "Paths", "Log"];
 
-function commandLine(
+export function commandLine(
   known: Catalogue,
   collectors: readonly CollectorDescription[],
+  program: Program,
   choose: (task: Task) => void,
 ): Command {
   const helpOf = new Map(collectors.map(({ name, help }) => [`collectors.${name}`, help]));
@@ -106,7 +111,12 @@ function commandLine(
     return sections.length === 0 ? command : command.addHelpText("after", CLOSING);
   };
   const loadFor = (command: Command): Loaded =>
-    load(flagValues(command, known), environment(), [...collectors.map(({ name }) => name)]);
+    load(
+      flagValues(command, known),
+      environment(),
+      collectors.map(({ name }) => name),
+      program,
+    );
 
   const root = rootCommand(known);
   addFlags(root, SERVE);

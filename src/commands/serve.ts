@@ -184,6 +184,7 @@ class Service {
 const FIXED: readonly (readonly [string, (settings: Settings) => unknown])[] = [
   ["web.listen_addresses", ({ web }) => web.listenAddresses],
   ["web.config_file", ({ web }) => web.configFile],
+  ["web.cert_file", ({ web }) => web.keyPair],
   ["web.disable_exporter_metrics", ({ web }) => web.disableExporterMetrics],
   ["log.format", ({ log }) => log.format],
 ];

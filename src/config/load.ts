@@ -120,7 +120,8 @@ function filesAt(
 
 /** Not read where the variables stand in its place. */
 function modulesFile(path: string | undefined, environment: Environment): ModulesFile | undefined {
-  return path === undefined || hasPveVariables(environment) ? undefined : { ...readConfigFile(path), path };
+  if (path === undefined || hasPveVariables(environment)) return undefined;
+  return { ...readConfigFile(path), path };
 }
 
 /** A value that somebody set. */
@@ -265,6 +266,7 @@ function settingsOf(
       listenAddresses: web.listen_addresses,
       telemetryPath: web.telemetry_path,
       configFile: web.config_file,
+      keyPair: keyPairOf(web),
       maxRequests: web.max_requests,
       timeoutOffsetMs: web.timeout_offset,
       enableLifecycle: web.enable_lifecycle,
@@ -285,6 +287,23 @@ function settingsOf(
     state: config.state,
     log: config.log,
   };
+}
+
+function keyPairOf({
+  cert_file: certFile,
+  key_file: keyFile,
+  config_file: configFile,
+}: Config["web"]): Settings["web"]["keyPair"] {
+  if (certFile === undefined && keyFile === undefined) return undefined;
+  if (certFile === undefined || keyFile === undefined)
+    throw new ConfigError({
+      text: "web.cert_file (--server.certfile) and web.key_file (--server.keyfile) belong together; set both or neither",
+    });
+  if (configFile !== undefined)
+    throw new ConfigError({
+      text: "web.config_file and web.cert_file both say with which certificate to serve; keep one of them",
+    });
+  return { certFile, keyFile };
 }
 
 function mayastorSettings(mayastor: Config["mayastor"]): Settings["mayastor"] {

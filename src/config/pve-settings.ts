@@ -24,6 +24,12 @@ export interface PveSources {
 
 /** Throws ConfigError. */
 export function pveSettings(pve: Config["pve"], sources: PveSources): PveSettings {
+  const settings = settingsOf(pve, sources);
+  for (const warning of warningsOf(settings)) sources.warn(warning);
+  return settings;
+}
+
+function settingsOf(pve: Config["pve"], sources: PveSources): PveSettings {
   return {
     allowedTargets: pve.allowed_targets,
     zeroStates: pve.zero_states,
@@ -33,6 +39,15 @@ export function pveSettings(pve: Config["pve"], sources: PveSources): PveSetting
     targets: targetsOf(pve.targets, sources),
     modules: modulesFromEnvironment(sources.environment) ?? modulesFromFile(sources.modules),
   };
+}
+
+/** /pve sends the module's token to whatever host the caller names. */
+function* warningsOf({ allowedTargets, targets, modules }: PveSettings): Generator<string> {
+  const isOpen = ([, module]: readonly [string, PveHostModule]) => !module.tls.verify;
+  for (const [name] of allowedTargets === undefined ? [...modules].filter(isOpen) : [])
+    yield `module ${name} has verify_ssl: false and pve.allowed_targets is not set: whoever can ask /pve can have its token or password sent to a host of his own; set pve.allowed_targets, or verify_ssl to the file of an authority`;
+  for (const { name } of targets.filter(({ module }) => !module.tls.verify))
+    yield `target ${name} has verify_ssl: false: whoever is on the way may read its token or password; set ca_file or fingerprint instead`;
 }
 
 /** Whether the file is a pve.yml: a mapping of names to mappings that each hold a `user`. */

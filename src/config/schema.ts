@@ -47,6 +47,21 @@ export function configSchema(collectors: readonly string[]) {
             besideFile: true,
           }),
         ),
+        cert_file: v.optional(
+          setting(text, {
+            ...FILE,
+            description: "The service's certificate (PEM), where web.config_file does not name one",
+            flag: "server.certfile",
+          }),
+        ),
+        key_file: v.optional(
+          setting(text, {
+            ...FILE,
+            description: "The key (PEM) of web.cert_file",
+            flag: "server.keyfile",
+            isCredential: true,
+          }),
+        ),
         max_requests: v.optional(
           setting(v.pipe(v.number(), v.safeInteger(), v.minValue(0)), {
             description: "Scrapes that run at a time; more are answered 503 with Retry-After. 0: no limit",

@@ -9,6 +9,8 @@ export interface Settings {
     readonly listenAddresses: readonly string[];
     readonly telemetryPath: string;
     readonly configFile: string | undefined;
+    /** TLS without a configuration file. */
+    readonly keyPair: { readonly certFile: string; readonly keyFile: string } | undefined;
     readonly maxRequests: number;
     readonly timeoutOffsetMs: number;
     readonly enableLifecycle: boolean;

@@ -78,11 +78,16 @@ export function availability(
   for (const source of SOURCES) {
     for (const { name } of source.descriptions) {
       const { available, reason } = source.availability(settings, name);
-      found.set(name, { available, reason, enabled: chosen[name] ?? (available && !disableDefaults) });
+      const enabled = chosen[name] ?? (available && !disableDefaults);
+      found.set(name, { available, reason, enabled: enabled && !isForHostsAlone(source, settings) });
     }
   }
   return found;
 }
+
+/** Where there are modules and no targets, a flag of a collector of Proxmox VE is about /pve. */
+const isForHostsAlone = ({ descriptions }: Source, { pve }: Settings): boolean =>
+  descriptions === PVE_DESCRIPTIONS && pve.targets.length === 0 && pve.modules.size > 0;
 
 /** Opens the enabled collectors; a source of which none is enabled is not touched. */
 export function openCollectors(

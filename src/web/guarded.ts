@@ -4,7 +4,7 @@ import type { Log } from "../log/log.ts";
 import { type Handle, type ListenAddress, type Listening, servePlain, serveTls } from "../runtime/index.ts";
 import { guard } from "./guard.ts";
 import { tlsGate } from "./tls-gate.ts";
-import type { TlsSettings, WebConfig } from "./web-config.ts";
+import type { KeyPair, TlsSettings, WebConfig } from "./web-config.ts";
 import { WebConfigFile } from "./web-config-file.ts";
 
 export interface Guarded {
@@ -13,8 +13,8 @@ export interface Guarded {
 }
 
 /** Throws `WebConfigError`. */
-export function guarded(configFile: string, handle: Handle, log: Log): Guarded {
-  const file = new WebConfigFile(configFile, log);
+export function guarded(source: string | KeyPair, handle: Handle, log: Log): Guarded {
+  const file = new WebConfigFile(source, log);
   const guardedHandle = guard(() => file.current(), handle);
   if (!hasTls(file.current()))
     return { scheme: "http", serve: (address) => servePlain(address, guardedHandle) };

@@ -5,6 +5,7 @@ import type { Log } from "../log/log.ts";
 import { errorCode, type ListenAddress, type Listening, servePlain } from "../runtime/index.ts";
 import type { App } from "./app.ts";
 import type { Guarded } from "./guarded.ts";
+import type { KeyPair } from "./web-config.ts";
 
 export interface WebServer {
   /** As printed to the user: `http://[::]:9847`, `https://127.0.0.1:9847`, `unix:///run/plumbline.sock`. */
@@ -24,7 +25,7 @@ export class ListenError extends Error {
 
 /** Rejects with `ListenError` where an address cannot be had, with `WebConfigError` where that file is wrong. */
 export async function listen(app: App, web: Settings["web"], log: Log): Promise<WebServer> {
-  const { scheme, serve } = await server(app, web.configFile, log);
+  const { scheme, serve } = await server(app, web.configFile ?? web.keyPair, log);
   const listening: Listening[] = [];
   const stop = async (graceMs: number) => void (await Promise.all(listening.map((one) => one.stop(graceMs))));
   for (const address of web.listenAddresses) {
@@ -40,10 +41,10 @@ export async function listen(app: App, web: Settings["web"], log: Log): Promise<
   return { addresses: listening.map(({ address }) => printable(address, scheme)), stop };
 }
 
-async function server({ handle }: App, configFile: string | undefined, log: Log): Promise<Guarded> {
-  if (configFile === undefined) return { scheme: "http", serve: (address) => servePlain(address, handle) };
+async function server({ handle }: App, source: string | KeyPair | undefined, log: Log): Promise<Guarded> {
+  if (source === undefined) return { scheme: "http", serve: (address) => servePlain(address, handle) };
   const { guarded } = await import("./guarded.ts");
-  return guarded(configFile, handle, log);
+  return guarded(source, handle, log);
 }
 
 function printable(address: ListenAddress, scheme: string): string {

@@ -1,12 +1,13 @@
 /** The web configuration file while the server runs: read again when it, or a file that it names, has changed. */
 import type { Log } from "../log/log.ts";
 import { fileStamp } from "./file-stamp.ts";
-import { loadWebConfig, type WebConfig } from "./web-config.ts";
+import { type KeyPair, loadWebConfig, type WebConfig, webConfigPath } from "./web-config.ts";
 
 /** So often the files are looked at, and only if somebody asks. */
 const LOOK_EVERY_MS = 1000;
 
 export class WebConfigFile {
+  readonly #source: string | KeyPair;
   readonly #file: string;
   readonly #log: Log;
   readonly #now: () => number;
@@ -16,13 +17,14 @@ export class WebConfigFile {
   #complaint: string | undefined;
 
   /** Reads the file; throws `WebConfigError`. `now` is a monotonic clock in ms. */
-  constructor(file: string, log: Log, now: () => number = () => performance.now()) {
-    this.#file = file;
+  constructor(source: string | KeyPair, log: Log, now: () => number = () => performance.now()) {
+    this.#source = source;
+    this.#file = webConfigPath(source);
     this.#log = log;
     this.#now = now;
     this.#lookedAt = now();
-    this.#current = loadWebConfig(file);
-    for (const warning of this.#current.warnings) log.warn(warning, { file });
+    this.#current = loadWebConfig(source);
+    for (const warning of this.#current.warnings) log.warn(warning, { file: this.#file });
   }
 
   /** What is in force. The same object until something changes. */
@@ -40,7 +42,7 @@ export class WebConfigFile {
     const changed = [...this.#current.stamps].some(([file, stamp]) => fileStamp(file) !== stamp);
     if (!changed && this.#complaint === undefined) return;
     try {
-      const read = loadWebConfig(this.#file);
+      const read = loadWebConfig(this.#source);
       if ((read.tls === undefined) !== (this.#current.tls === undefined))
         throw new Error(`${this.#file}: TLS cannot be switched on or off while plumbline runs; restart it`);
       this.#current = read;

@@ -64,10 +64,17 @@ export class WebConfigError extends Error {
 
 const MAX_FILE_BYTES = 1024 * 1024;
 
+/** A certificate and its key where there is no file that says more. */
+export interface KeyPair {
+  readonly certFile: string;
+  readonly keyFile: string;
+}
+
 /** Reads, validates and loads all that the file names. Throws `WebConfigError`. */
-export function loadWebConfig(file: string): WebConfig {
+export function loadWebConfig(source: string | KeyPair): WebConfig {
+  const file = webConfigPath(source);
   const files = new PemFiles(file);
-  const { written, problemAt } = parse(file);
+  const { written, problemAt } = typeof source === "string" ? parse(source) : pairAlone(source);
   const { tls, warnings } = tlsSettings(written, files, problemAt);
   const { interval, burst } = written.rate_limit ?? {};
   if (interval && !burst)
@@ -90,6 +97,17 @@ export function loadWebConfig(file: string): WebConfig {
 type Path = readonly (string | number)[];
 /** `path` is where in the file; the text is a whole sentence. */
 type ProblemAt = (path: Path, text: string) => WebConfigError;
+
+/** What the log calls it. */
+export const webConfigPath = (source: string | KeyPair): string =>
+  typeof source === "string" ? source : source.certFile;
+
+function pairAlone({ certFile, keyFile }: KeyPair): ReturnType<typeof parse> {
+  return {
+    written: { tls_server_config: { cert_file: resolve(certFile), key_file: resolve(keyFile) } },
+    problemAt: (_, text) => new WebConfigError({ text }),
+  };
+}
 
 function parse(file: string): { written: WebConfigFile; problemAt: ProblemAt } {
   const lines = new LineCounter();

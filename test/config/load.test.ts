@@ -56,6 +56,8 @@ function modulesFile(name: string): string {
 const COMPANIONS: Readonly<Record<string, FlagValues>> = {
   "mayastor.cert_file": { "mayastor.key-file": "/key" },
   "mayastor.key_file": { "mayastor.cert-file": "/cert" },
+  "web.cert_file": { "server.keyfile": "/key" },
+  "web.key_file": { "server.certfile": "/cert" },
 };
 
 function valuesOf({ name, kind, fallback }: Setting): readonly [string, string, string] {
@@ -129,6 +131,7 @@ describe("without anything set", () => {
         listenAddresses: [":9847"],
         telemetryPath: "/metrics",
         configFile: undefined,
+        keyPair: undefined,
         maxRequests: 40,
         timeoutOffsetMs: 500,
         enableLifecycle: false,

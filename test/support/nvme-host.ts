@@ -99,6 +99,7 @@ export function settingsFor(host: SimulatedHost): Settings {
       listenAddresses: ["127.0.0.1:0"],
       telemetryPath: "/metrics",
       configFile: undefined,
+      keyPair: undefined,
       maxRequests: 40,
       timeoutOffsetMs: 500,
       enableLifecycle: false,

@@ -21,6 +21,7 @@ export function settings(web: Partial<Settings["web"]> = {}): Settings {
       listenAddresses: ["127.0.0.1:0"],
       telemetryPath: "/metrics",
       configFile: undefined,
+      keyPair: undefined,
       maxRequests: 40,
       timeoutOffsetMs: 500,
       enableLifecycle: false,
