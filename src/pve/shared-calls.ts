@@ -64,25 +64,26 @@ export function resourcesOf(data: unknown): Resources {
 }
 
 function resourceOf(fields: Row): ResourceRow | undefined {
-  const { id } = fields;
+  const { type, id } = fields;
   if (typeof id !== "string" || id.length > LONGEST_ID) return undefined;
-  const row = { id, node: undefined, vmid: undefined, fields };
-  const type = fields["type"];
-  if (type === "pool") return POOL_ID.test(id) ? { ...row, type } : undefined;
+  if (type === "pool")
+    return POOL_ID.test(id) ? { type, id, node: undefined, vmid: undefined, fields } : undefined;
   const node = nodeNameOf(fields["node"]);
   if (node === undefined) return undefined;
   switch (type) {
     case "node":
-      return id === `node/${node}` ? { ...row, type, node } : undefined;
+      return id === `node/${node}` ? { type, id, node, vmid: undefined, fields } : undefined;
     case "qemu":
     case "lxc": {
       const vmid = vmidOf(fields["vmid"]);
-      return id === `${type}/${vmid}` ? { ...row, type, node, vmid } : undefined;
+      return id === `${type}/${vmid}` ? { type, id, node, vmid, fields } : undefined;
     }
     case "storage":
     case "sdn":
     case "network":
-      return id.startsWith(`${type}/${node}/`) && REST_OF_ID.test(id) ? { ...row, type, node } : undefined;
+      return id.startsWith(`${type}/${node}/`) && REST_OF_ID.test(id)
+        ? { type, id, node, vmid: undefined, fields }
+        : undefined;
     default:
       return undefined;
   }
