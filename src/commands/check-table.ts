@@ -65,12 +65,18 @@ function findingLines(findings: readonly Finding[], columns: number, paint: Pain
           `${start}${subject}`,
           ...beside(" ".repeat(indent + width + 2), indent + width + 2, message, columns),
         ];
-    const cure =
-      remedy === undefined
-        ? []
-        : beside(" ".repeat(indent + width + 2), indent + width + 2, `→ ${remedy}`, columns);
+    const cure = remedy === undefined ? [] : remedyLines(remedy, indent + width + 2, columns);
     return [...first, ...cure];
   });
+}
+
+/** Lines after the first are commands, which are not broken: they are to be copied. */
+function remedyLines(remedy: string, indent: number, columns: number): string[] {
+  const [first = "", ...commands] = remedy.split("\n");
+  return [
+    ...beside(" ".repeat(indent), indent, `→ ${first}`, columns),
+    ...commands.map((command) => `        ${command}`),
+  ];
 }
 
 function settingLines(settings: readonly Origin[], columns: number, paint: Paint): string[] {

@@ -12,6 +12,11 @@ export class Permissions {
     this.#privileges = rowOf(data, PERMISSIONS_PATH);
   }
 
+  /** Those of which something is said by themselves. */
+  get paths(): readonly string[] {
+    return Object.keys(this.#privileges);
+  }
+
   /** A path that is listed replaces what those above it say. */
   allows(privilege: string, path: string): boolean {
     for (let at = path; ; at = at.slice(0, at.lastIndexOf("/")) || "/") {

@@ -104,7 +104,11 @@ class PveScrapes {
       collect: ({ signal, deadline }: ScrapeContext): Promise<Collection> =>
         this.#join(deadline).collect(collector, signal),
       check: async (context: ScrapeContext): Promise<Finding[]> =>
-        findingsOf(await this.#join(context.deadline).results(collector, context.signal)),
+        findingsOf(
+          await this.#join(context.deadline).results(collector, context.signal),
+          (target) => PVE_COLLECTORS.filter((one) => this.#parts.isOn(one, target)).map(({ name }) => name),
+          context,
+        ),
     };
   }
 

@@ -211,7 +211,7 @@ describe("check", () => {
   };
 
   test("says that a collector works", async () => {
-    expect(await check(new FakeEndpoint(), "pve-status")).toMatchObject([{ level: "ok" }]);
+    expect(await check(new FakeEndpoint(), "pve-status")).toMatchObject([{ level: "ok" }, { level: "ok", message: "works" }]);
   });
 
   test("says what a collector could not read", async () => {
