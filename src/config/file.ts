@@ -20,9 +20,17 @@ export interface ConfigFile {
   place(path: Path): Place;
 }
 
+/** A file of which also the rights are known. */
+export interface ReadFile extends ConfigFile {
+  readonly path: string;
+  /** Whether it may be read by everybody on this host. */
+  readonly isOpen: boolean;
+}
+
 /** Throws ConfigError. */
-export function readConfigFile(path: string): ConfigFile {
-  return parseConfig(path, readText(path));
+export function readConfigFile(path: string): ReadFile {
+  const { text, isOpen } = readText(path);
+  return { ...parseConfig(path, text), path, isOpen };
 }
 
 /** Throws ConfigError, which names `file`. */
@@ -136,14 +144,15 @@ export function pathText(path: Path): string {
 }
 
 /** Neither a FIFO nor a device may stop the start: the file is opened without waiting and must be a regular one. */
-function readText(path: string): string {
+function readText(path: string): { readonly text: string; readonly isOpen: boolean } {
   let fd: number | undefined;
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const kind = kindOf(fstatSync(fd));
+    const stats = fstatSync(fd);
+    const kind = kindOf(stats);
     if (kind !== undefined)
       throw new ConfigError({ text: `configuration file ${path} is ${kind}; name a regular file` });
-    return decode(path, readAtMost(fd, MAX_BYTES + 1));
+    return { text: decode(path, readAtMost(fd, MAX_BYTES + 1)), isOpen: (stats.mode & 0o004) !== 0 };
   } catch (error) {
     throw error instanceof ConfigError ? error : new ConfigError({ text: cannotRead(path, error) });
   } finally {

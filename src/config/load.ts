@@ -4,7 +4,7 @@ import { dirname, isAbsolute, join, resolve } from "node:path";
 import * as v from "valibot";
 import { type Catalogue, catalogue, type Setting } from "./catalogue.ts";
 import { ConfigError, type Problem } from "./error.ts";
-import { type ConfigFile, readConfigFile } from "./file.ts";
+import { type ReadFile, readConfigFile } from "./file.ts";
 import { nearest } from "./nearest.ts";
 import type { PveSettings } from "./pve.ts";
 import { hasPveVariables, isModulesFile, pveSettings } from "./pve-settings.ts";
@@ -100,10 +100,8 @@ function collectorsOff(program: Program, collectors: readonly string[]): Record<
 interface Files {
   /** plumbline's own. */
   readonly own?: LoadedFile;
-  readonly modules?: ModulesFile;
+  readonly modules?: ReadFile;
 }
-
-type ModulesFile = ConfigFile & { readonly path: string };
 
 /** The file at `path` may be a pve.yml, and as `pve_exporter` it is one. */
 function filesAt(
@@ -114,14 +112,14 @@ function filesAt(
 ): Files {
   if (path === undefined || (program === "pve_exporter" && hasPveVariables(environment))) return {};
   const file = readConfigFile(path);
-  if (program === "pve_exporter" || isModulesFile(file)) return { modules: { ...file, path } };
+  if (program === "pve_exporter" || isModulesFile(file)) return { modules: file };
   return { own: checkedFile(path, file, known) };
 }
 
 /** Not read where the variables stand in its place. */
-function modulesFile(path: string | undefined, environment: Environment): ModulesFile | undefined {
+function modulesFile(path: string | undefined, environment: Environment): ReadFile | undefined {
   if (path === undefined || hasPveVariables(environment)) return undefined;
-  return { ...readConfigFile(path), path };
+  return readConfigFile(path);
 }
 
 /** A value that somebody set. */
@@ -132,11 +130,11 @@ interface Found {
   readonly detail: string;
 }
 
-interface LoadedFile extends ConfigFile {
+interface LoadedFile extends ReadFile {
   readonly directory: string;
 }
 
-function checkedFile(path: string, file: ConfigFile, known: Catalogue): LoadedFile {
+function checkedFile(path: string, file: ReadFile, known: Catalogue): LoadedFile {
   const [first, ...rest] = fileProblems(file, known.schema);
   if (first !== undefined) throw new ConfigError(first, ...rest);
   return { ...file, directory: dirname(path) };

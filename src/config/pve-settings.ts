@@ -3,7 +3,7 @@ import { dirname, resolve } from "node:path";
 import * as v from "valibot";
 import { aboutOf, entriesOf } from "./catalogue.ts";
 import { ConfigError, type Problem } from "./error.ts";
-import { type ConfigFile, type Place, pathText } from "./file.ts";
+import { type ConfigFile, type Place, pathText, type ReadFile } from "./file.ts";
 import type { Environment } from "./load.ts";
 import type { PveCredentials, PveHostModule, PveSettings, PveTarget } from "./pve.ts";
 import { MODULE, type ModuleEntry, type TargetEntry } from "./pve-schema.ts";
@@ -13,11 +13,11 @@ import { inOrder, mustBe, problemsAt, wrongPart } from "./validate.ts";
 
 export interface PveSources {
   /** plumbline's own file, in which the targets stand. */
-  readonly file: ConfigFile | undefined;
+  readonly file: ReadFile | undefined;
   /** Where it lies. */
   readonly directory: string;
   /** pve.yml, where there is one and it counts. */
-  readonly modules: (ConfigFile & { readonly path: string }) | undefined;
+  readonly modules: ReadFile | undefined;
   readonly environment: Environment;
   warn(message: string): void;
 }
@@ -26,6 +26,13 @@ export interface PveSources {
 export function pveSettings(pve: Config["pve"], sources: PveSources): PveSettings {
   const settings = settingsOf(pve, sources);
   for (const warning of warningsOf(settings)) sources.warn(warning);
+  const { file, modules } = sources;
+  const holdsSecrets = pve.targets.some(({ token_value, password }) => hasSecret(token_value ?? password));
+  for (const { path, isOpen } of [holdsSecrets ? file : undefined, modules].filter(
+    (one) => one !== undefined,
+  ))
+    if (isOpen)
+      sources.warn(`${path} holds a token or password and may be read by everybody; chmod o-r ${path}`);
   return settings;
 }
 
@@ -40,6 +47,10 @@ function settingsOf(pve: Config["pve"], sources: PveSources): PveSettings {
     modules: modulesFromEnvironment(sources.environment) ?? modulesFromFile(sources.modules),
   };
 }
+
+/** Of one that stands in a variable the file knows the name alone. */
+const hasSecret = (written: string | undefined): boolean =>
+  written !== undefined && !/^\$\{\w+\}$/.test(written);
 
 /** /pve sends the module's token to whatever host the caller names. */
 function* warningsOf({ allowedTargets, targets, modules }: PveSettings): Generator<string> {

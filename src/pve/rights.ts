@@ -58,12 +58,12 @@ export function rightsCommands(
   const privileges = ["Sys.Audit", "VM.Audit", "Datastore.Audit", "Pool.Audit", "SDN.Audit"];
   if (collectors.includes("guest-fs")) privileges.push("VM.GuestAgent.Audit");
   const { user } = credentials;
-  const grants = (path: string, roles: string) => [
-    `pveum acl modify ${path} --users ${quoted(user)} --roles ${roles}`,
-    ...(credentials.kind === "token"
-      ? [`pveum acl modify ${path} --tokens ${quoted(identityOf(credentials))} --roles ${roles}`]
-      : []),
-  ];
+  const grant = (path: string, to: string, roles: string) =>
+    `pveum acl modify ${path} ${to} --roles ${roles}`;
+  const toUser = `--users ${quoted(user)}`;
+  const toToken = credentials.kind === "token" ? `--tokens ${quoted(identityOf(credentials))}` : undefined;
+  const grants = (path: string, roles: string) =>
+    [toUser, toToken].flatMap((to) => (to === undefined ? [] : [grant(path, to, roles)]));
   const backups = [
     "# both privileges allow writing as well: to upload to the storage, and to start backups",
     'pveum role add PlumblineBackup --privs "Datastore.AllocateSpace VM.Backup"',
@@ -73,10 +73,11 @@ export function rightsCommands(
   return [
     `pveum role add Plumbline --privs "${privileges.join(" ")}"   # or use PVEAuditor`,
     `pveum user add ${quoted(user)} --comment "plumbline exporter"   # where it does not exist yet`,
-    ...grants("/", "Plumbline"),
-    ...(credentials.kind === "token"
+    grant("/", toUser, "Plumbline"),
+    ...(credentials.kind === "token" && toToken !== undefined
       ? [
           `pveum user token add ${quoted(user)} ${quoted(credentials.tokenName)} --privsep 1   # where it does not exist yet`,
+          grant("/", toToken, "Plumbline"),
         ]
       : []),
     ...deeper.flatMap((path) => grants(path, "Plumbline")),

@@ -1,6 +1,7 @@
 /** Proxmox VE in the configuration: targets in the file, modules in pve.yml and in the variables PVE_…. */
-import { describe, expect, test } from "bun:test";
-import { readdirSync, readFileSync } from "node:fs";
+import { afterAll, describe, expect, test } from "bun:test";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { ConfigError, problemText } from "../../src/config/error.ts";
@@ -8,6 +9,8 @@ import { type Environment, type FlagValues, load, type Program } from "../../src
 import { Secret } from "../../src/config/secret.ts";
 
 const FIXTURES = join(import.meta.dir, "../../fixtures/config");
+const scratch = mkdtempSync(join(tmpdir(), "plumbline-config-pve-"));
+afterAll(() => rmSync(scratch, { recursive: true }));
 const TARGETS = join(FIXTURES, "pve");
 const MODULES = join(FIXTURES, "pve-yml");
 const COLLECTORS = ["nvme", "pve-status", "pve-version", "pve-config", "pve-physical-disks", "pve-backups"];
@@ -90,6 +93,29 @@ describe("pve.yml", () => {
     const problems = problemsOf(() => pveOf(path, "pve_exporter")).join("\n");
     expect(`${problems.replaceAll(path, "FILE")}\n`).toBe(readFileSync(join(bad, `${name}.error`), "utf8"));
     expect(problems).not.toContain("planted");
+  });
+});
+
+describe("warnings", () => {
+  const warningsOf = (path: string) => {
+    const copy = join(scratch, "copy.yml");
+    writeFileSync(copy, readFileSync(path));
+    chmodSync(copy, 0o644);
+    return loaded({ "config.file": copy }, { PVE_TOKEN: "t" }).warnings.map((text) =>
+      text.replaceAll(copy, "FILE"),
+    );
+  };
+
+  test("tell that everybody may read a file with a secret, and that a module goes to any host unverified", () => {
+    expect(warningsOf(join(MODULES, "good/upstream.yml"))).toEqual([
+      expect.stringMatching(/^module default has verify_ssl: false and pve\.allowed_targets is not set/),
+      expect.stringMatching(/^module corporate has verify_ssl: false/),
+      "FILE holds a token or password and may be read by everybody; chmod o-r FILE",
+    ]);
+  });
+
+  test("say nothing of a token that stands in a variable", () => {
+    expect(warningsOf(join(TARGETS, "good/token-in-a-variable.yaml"))).toEqual([]);
   });
 });
 

@@ -112,8 +112,8 @@ describe("check of Proxmox VE", () => {
       'pveum role add Plumbline --privs "Sys.Audit VM.Audit Datastore.Audit Pool.Audit SDN.Audit"   # or use PVEAuditor',
       'pveum user add plumbline@pve --comment "plumbline exporter"   # where it does not exist yet',
       "pveum acl modify / --users plumbline@pve --roles Plumbline",
-      "pveum acl modify / --tokens 'plumbline@pve!metrics' --roles Plumbline",
       "pveum user token add plumbline@pve metrics --privsep 1   # where it does not exist yet",
+      "pveum acl modify / --tokens 'plumbline@pve!metrics' --roles Plumbline",
     ]);
   });
 
