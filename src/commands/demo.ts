@@ -1,7 +1,7 @@
 /**
  * `plumbline demo`: the whole program on a simulated host, for whoever has none of the hardware. The host is a
- * directory of sysfs files and recorded answers of devices, its Mayastor a REST service; everything in front of them is
- * what `serve` runs.
+ * directory of sysfs files and recorded answers of devices, its Mayastor and its Proxmox VE are services that answer as
+ * theirs do; everything in front of them is what `serve` runs.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -14,6 +14,8 @@ import { LIVING_CLUSTER_SHOWS, livingCluster } from "../demo/mayastor-cluster.ts
 import { MayastorRest } from "../demo/mayastor-rest.ts";
 import { LIVING_HOST_SHOWS } from "../demo/nvme-living-host.ts";
 import { parseRecording } from "../demo/nvme-recording.ts";
+import { askingLivingPve, livingPveApi } from "../demo/pve-living-api.ts";
+import { LIVING_PVE_SHOWS, LIVING_PVE_WORST_MS } from "../demo/pve-living-cluster.ts";
 import { reasonOf } from "../host/system-error.ts";
 import { createLog } from "../log/create.ts";
 import { RESOURCES } from "../mayastor/model.ts";
@@ -57,19 +59,21 @@ export async function run(
   }
 
   const since = Date.now();
-  // What is printed once is the same each time.
-  const mayastor = new MayastorRest(() => livingCluster(options.once ? 0 : Date.now() - since));
-  let address: string;
+  const { once } = options;
+  // What is printed once is the same each time, and shows as much as there is to see.
+  const mayastor = new MayastorRest(() => livingCluster(once ? 0 : Date.now() - since));
+  const pve = livingPveApi(once ? LIVING_PVE_WORST_MS : 0, { stands: once });
   try {
-    address = await mayastor.start();
-  } catch (error) {
-    log.error("the REST service of a simulated Mayastor cannot listen", { err: reasonOf(error) });
-    return CANNOT_START;
-  }
-  try {
-    return await runOnOwn(loaded, reload, options, new LivingHost(since), `${address}/v0`);
+    let services: Services;
+    try {
+      services = { mayastor: `${await mayastor.start()}/v0`, pve: await pve.start() };
+    } catch (error) {
+      log.error("what is simulated beside the host cannot listen", { err: reasonOf(error) });
+      return CANNOT_START;
+    }
+    return await runOnOwn(loaded, reload, options, new LivingHost(since), services);
   } finally {
-    await mayastor.stop();
+    await Promise.all([mayastor.stop(), pve.stop()]);
   }
 }
 
@@ -78,16 +82,23 @@ function runOnOwn(
   reload: () => Loaded,
   options: { readonly once: boolean },
   host: LivingHost,
-  endpoint: string,
+  services: Services,
 ): Promise<number> {
   // Also where a fault ends the process.
   process.once("exit", () => host.remove());
   if (!options.once) host.live(createLog(loaded.settings.log));
-  const simulated = (loaded: Loaded) => withMayastor(withNode(withPaths(loaded, host.paths)), endpoint);
+  const simulated = (loaded: Loaded) =>
+    withPve(withMayastor(withNode(withPaths(loaded, host.paths)), services.mayastor), services.pve);
   return runOn(simulated(loaded), () => simulated(reload()), options, {
+    ...services,
     directory: host.directory,
-    endpoint,
   });
+}
+
+/** The URLs of those that are simulated. */
+interface Services {
+  readonly mayastor: string;
+  readonly pve: string;
 }
 
 const namedIn = ({ origins }: Loaded): ReadonlySet<string> =>
@@ -126,6 +137,13 @@ function withMayastor(loaded: Loaded, endpoint: string): Loaded {
   };
 }
 
+/** The same for Proxmox VE. */
+function withPve(loaded: Loaded, url: string): Loaded {
+  const { settings } = loaded;
+  if (settings.pve.targets.length > 0) return loaded;
+  return { ...loaded, settings: { ...settings, pve: askingLivingPve(settings.pve, url) } };
+}
+
 function withPaths({ settings, ...others }: Loaded, path: Settings["path"]): Loaded {
   return { ...others, settings: { ...settings, path } };
 }
@@ -152,13 +170,28 @@ async function printOnce(settings: Settings): Promise<number> {
   const opened = openSimulated(settings, own, log);
   try {
     const scraper = new Scraper(opened.collectors, own, log);
-    const { sets } = await scraper.scrape({ timeoutMs: settings.scrape.timeoutMs });
+    const { timeoutMs } = settings.scrape;
+    await readSlowly(scraper, timeoutMs);
+    const { sets } = await scraper.scrape({ timeoutMs });
     print(new TextDecoder().decode(expose([...sets, await own.samples()], "text").body));
     return DONE;
   } finally {
     opened.close();
   }
 }
+
+/** A scrape makes no more than one slow reading: this ends when another one tells no more than that before it. */
+async function readSlowly(scraper: Scraper, timeoutMs: number): Promise<void> {
+  const only = SLOW.filter((name) => scraper.names.includes(name));
+  for (let before = -1; only.length > 0; ) {
+    const { outcomes } = await scraper.scrape({ only, timeoutMs });
+    const told = outcomes.reduce((sum, { samples }) => sum + samples, 0);
+    if (told <= before) return;
+    before = told;
+  }
+}
+
+const SLOW = ["pve-physical-disks", "pve-certificates", "pve-backups"];
 
 /** The simulation takes a file that is no recording for a node that is no device: here its author is told why. */
 function recordingProblem(devfs: string): string | undefined {
@@ -174,11 +207,9 @@ function recordingProblem(devfs: string): string | undefined {
   }
 }
 
-/** The demo's own host, where the user gave none. */
-interface Living {
+/** The demo's own host, where the user gave none, and what answers beside it. */
+interface Living extends Services {
   readonly directory: string;
-  /** Of its Mayastor. */
-  readonly endpoint: string;
 }
 
 function welcome(settings: Settings, addresses: readonly string[], living: Living | undefined): string {
@@ -188,7 +219,7 @@ function welcome(settings: Settings, addresses: readonly string[], living: Livin
     "plumbline demo: real collectors, simulated devices. Nothing of this machine is read.",
     "",
     ...(url === undefined ? [] : howToOpen(settings, url)),
-    ...(living === undefined ? [] : whatIsSimulated(settings, living)),
+    ...(living === undefined ? [] : whatIsSimulated(settings, url, living)),
     "Ctrl-C ends it.",
   ];
   return `${lines.join("\n")}\n\n`;
@@ -212,7 +243,7 @@ function howToOpen({ web: { telemetryPath } }: Settings, url: URL): string[] {
   ];
 }
 
-function whatIsSimulated({ mayastor }: Settings, { directory, endpoint }: Living): string[] {
+function whatIsSimulated({ mayastor, pve }: Settings, url: URL | undefined, living: Living): string[] {
   return [
     "NVMe devices that are simulated, and move:",
     "",
@@ -222,7 +253,8 @@ function whatIsSimulated({ mayastor }: Settings, { directory, endpoint }: Living
     "",
     ...table(LIVING_NODE_SHOWS),
     "",
-    ...(mayastor.endpoint === endpoint ? theMayastor(endpoint) : []),
+    ...(mayastor.endpoint === living.mayastor ? theMayastor(living.mayastor) : []),
+    ...(pve.targets.some(({ endpoints }) => endpoints.includes(living.pve)) ? thePve(living.pve, url) : []),
     "Worth a look, from the second scrape on and again after half a minute:",
     "",
     ...table([
@@ -237,13 +269,19 @@ function whatIsSimulated({ mayastor }: Settings, { directory, endpoint }: Living
       ["mayastor_node_status, mayastor_node_cordon_state", "which nodes are down, and which are meant to be"],
       ["mayastor_volume_status, mayastor_pool_status", "which volumes and pools are not in order"],
       ["mayastor_replica_rebuild_progress_ratio", "how far each rebuild is"],
+      [
+        "pve_ha_node_state, pve_ha_service_state",
+        "which nodes are lost, and where HA is with their services",
+      ],
+      ["pve_physical_disk_health_state, pve_zfs_pool_health_state", "which drives and pools have failed"],
+      ["pve_guest_last_backup_timestamp_seconds", "how old the backups are"],
     ]),
     "",
     "The same host for a node_exporter from 1.12 on, which sees the I/O of each device, and the paths fail:",
     "",
     "  node_exporter --collector.disable-defaults --collector.diskstats \\",
     "    --collector.dmmultipath --collector.nvmesubsystem \\",
-    `    --path.sysfs=${directory}/sys --path.procfs=${directory}/proc`,
+    `    --path.sysfs=${living.directory}/sys --path.procfs=${living.directory}/proc`,
     "",
   ];
 }
@@ -254,6 +292,19 @@ const theMayastor = (endpoint: string): string[] => [
   ...table(LIVING_CLUSTER_SHOWS),
   "",
 ];
+
+function thePve(address: string, url: URL | undefined): string[] {
+  const { host } = new URL(address);
+  return [
+    `A Proxmox VE cluster, whose API is at ${address}. Its hour, over and over:`,
+    "",
+    ...table(LIVING_PVE_SHOWS),
+    "",
+    ...(url === undefined
+      ? []
+      : ["As prometheus-pve-exporter has it:", "", `  curl -s '${url.origin}/pve?target=${host}'`, ""]),
+  ];
+}
 
 function table(rows: readonly (readonly [subject: string, what: string])[]): string[] {
   const width = Math.max(...rows.map(([subject]) => subject.length));
