@@ -1,5 +1,7 @@
 /** The reference of the configuration for people, `docs/configuration.md`, made from the schema. */
-import { catalogue, type Setting } from "./catalogue.ts";
+import * as v from "valibot";
+import { aboutOf, catalogue, choicesOf, entriesOf, type Setting } from "./catalogue.ts";
+import { targetSchema } from "./pve-schema.ts";
 
 /** A collector as far as its switch needs it. */
 interface CollectorHelp {
@@ -21,6 +23,7 @@ export function configurationMarkdown(collectors: readonly CollectorHelp[]): str
       ),
     ),
     exampleMarkdown(settings),
+    targetsMarkdown(),
   ].join("\n\n");
 }
 
@@ -80,6 +83,59 @@ function row(
 
 const code = (text: string) => `\`${text}\``;
 
+/** What each item of `pve.targets` holds; it has neither flags nor variables. */
+function targetsMarkdown(): string {
+  return [
+    "## Targets of Proxmox VE",
+    "",
+    "The file alone names them, as the list `pve.targets`; each is one cluster. Bold keys must be there, and with them",
+    "`token_name` and the token's secret, or a password.",
+    "",
+    "| key | default | meaning |",
+    "|---|---|---|",
+    ...targetRows(targetSchema([]), ""),
+    "| `collectors.NAME` | as for all targets | `true` or `false`: switch the collector `pve-NAME` on or off for this target |",
+    "",
+    "```yaml",
+    EXAMPLE_TARGET,
+    "```",
+    "",
+    "## Modules of /pve",
+    "",
+    "How `/pve` logs in stands in a `pve.yml`, the file of prometheus-pve-exporter, which `pve.modules_file` names; it may",
+    "stand in the place of `--config.file` as well. Where the variable `PVE_USER` is set, the variables `PVE_USER`,",
+    "`PVE_PASSWORD`, `PVE_TOKEN_NAME`, `PVE_TOKEN_VALUE`, `PVE_VERIFY_SSL` and `PVE_MODULE` stand in the place of the whole",
+    "file. The flags of its collectors go without `pve-` too: `--no-collector.config`. Called as `pve_exporter`, plumbline",
+    "listens at `[::]:9221`, reads `/etc/prometheus/pve.yml` and collects nothing else.",
+    "",
+  ].join("\n");
+}
+
+function targetRows(schema: v.GenericSchema, prefix: string): string[] {
+  const section = choicesOf(schema)?.find((choice) => entriesOf(choice) !== undefined) ?? schema;
+  return Object.entries(entriesOf(section) ?? {}).flatMap(([key, entry]) => {
+    const about = aboutOf(entry);
+    if (about === undefined) return targetRows(entry, `${prefix}${key}.`);
+    const fallback: unknown = v.getDefault(entry);
+    const name = entry.type === "optional" ? code(prefix + key) : `**${code(prefix + key)}**`;
+    const shown = fallback === undefined ? (about.defaultText ?? "") : code(JSON.stringify(fallback));
+    return [`| ${name} | ${shown} | ${about.description} |`];
+  });
+}
+
+const EXAMPLE_TARGET = `pve:
+  targets:
+    - name: home
+      endpoints: [pve1.lan, pve2.lan:8006]
+      user: plumbline@pve
+      token_name: metrics
+      token_file: /run/secrets/pve
+      ca_file: /etc/pve/pve-root-ca.pem
+      collectors:
+        physical-disks: { smart_interval: 6h, exclude_nodes: [pve3] }
+        config: { guest_limit: 1000 }
+        backups: true`;
+
 /** A file in which every setting has its default, or stands as a comment where it has none. */
 function exampleMarkdown(settings: readonly Setting[]): string {
   const lines: string[] = [];
@@ -97,5 +153,5 @@ function exampleMarkdown(settings: readonly Setting[]): string {
         : `${indent}${name} ${JSON.stringify(fallback)}`,
     );
   }
-  return `## The whole file with its defaults\n\n\`\`\`yaml\n${lines.join("\n")}\n\`\`\`\n`;
+  return `## The whole file with its defaults\n\n\`\`\`yaml\n${lines.join("\n")}\n\`\`\``;
 }
