@@ -44,7 +44,9 @@ test.each(ABOUT_OURS)("%s names no metric that is not exported", (document) => {
 
 const { settings } = catalogue(COLLECTORS.map(({ name }) => name));
 const FLAGS = new Set([
-  ...settings.flatMap(({ flag, kind }) => (kind === "switch" ? [flag, `no-${flag}`] : [flag])),
+  ...settings.flatMap(({ flag, about, kind }) =>
+    [flag, about.otherFlag ?? flag].flatMap((name) => (kind === "switch" ? [name, `no-${name}`] : [name])),
+  ),
   ...["output", "raw", "once", "version", "help"],
 ]);
 /** Of systemd's and Prometheus' programs, and stand-ins. */
@@ -53,6 +55,22 @@ const FLAGS_OF_OTHERS = new Set([
   "create",
   "collector.nvmesubsystem",
   "collector.diskstats.device-exclude",
+  ...["collector.NAME", "no-collector.NAME", "collector.pve-NAME", "no-collector.pve-NAME"],
+  // pveum, pvesh, pvesm, qm, ha-manager, vzdump, curl
+  ...["users", "tokens", "roles", "privs", "privsep", "comment", "all", "cacert", "content", "disk-usage"],
+  ...[
+    "fingerprint",
+    "limit",
+    "nodes",
+    "onboot",
+    "purge",
+    "restart",
+    "show",
+    "state",
+    "storage",
+    "typefilter",
+  ],
+  ...["vacuum-size", "verbose", "vmid"],
   // kubectl, journalctl, aws
   ...[
     "field-selector",
