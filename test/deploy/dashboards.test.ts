@@ -23,6 +23,9 @@ const CHOSEN = /^\$\{datasource\}$/;
 const NARROWED_BY: Readonly<Record<string, string[]>> = {
   "csi-volumes.json": ["node", "driver", "persistentvolume"],
   "mayastor.json": ["cluster", "node", "pool", "pv"],
+  "pve-disks.json": ["cluster", "node"],
+  "pve-ha.json": ["cluster", "node"],
+  "pve-overview.json": ["cluster", "node"],
 };
 
 /** The fixture leaves HELP out, which the parser asks for. */
