@@ -20,6 +20,7 @@ import { findingsOf } from "./findings.ts";
 import { fullName, HEALTH_DESCRIPTORS } from "./health.ts";
 import { PveScrape, type ScrapeParts } from "./scrape.ts";
 import { Site } from "./site.ts";
+import { type SlowClock, SlowReadings } from "./slow.ts";
 import { SlowState } from "./slow-state.ts";
 import type { PveSettings } from "./target.ts";
 
@@ -45,6 +46,8 @@ export interface PveSeams {
   readonly connect?: Connect | undefined;
   /** Given: slow readings go on from settings.state.directory, and are kept there by saveState. */
   readonly state?: "keep" | undefined;
+  /** Of slow readings that are not kept. */
+  readonly clock?: SlowClock | undefined;
 }
 
 export interface PveSource {
@@ -71,7 +74,9 @@ export function openPve(
     seams.state === "keep" ? new SlowState(settings.state.directory, settings.path.procfs) : undefined;
   if (state?.fault !== undefined) log.warn("slow readings begin anew", { err: state.fault });
   const connect = seams.connect ?? connectWith(own, log);
-  const sites = pve.targets.map((target) => new Site(target, connect, state?.readings(target.name)));
+  const readings = (target: string) =>
+    state?.readings(target) ?? new SlowReadings(seams.clock && { clock: seams.clock });
+  const sites = pve.targets.map((target) => new Site(target, connect, readings(target.name)));
   const { chosen } = settings.collectors;
   const scrapes = new PveScrapes({
     sites,
