@@ -191,7 +191,7 @@ async function readSlowly(scraper: Scraper, timeoutMs: number): Promise<void> {
   }
 }
 
-const SLOW = ["pve-physical-disks", "pve-certificates", "pve-backups"];
+const SLOW = ["pve-certificates", "pve-backups"];
 
 /** The simulation takes a file that is no recording for a node that is no device: here its author is told why. */
 function recordingProblem(devfs: string): string | undefined {

@@ -45,7 +45,8 @@ export const askingLivingPve = (pve: PveSettings, url: string): PveSettings => (
       module: MODULE,
       cluster: undefined,
       collectors: COSTLY,
-      physicalDisks: { smartIntervalMs: 60_000, excludeNodes: [] },
+      // No drive sleeps there, and one that fails is to be seen at once.
+      physicalDisks: { smartIntervalMs: 0, excludeNodes: [] },
       configGuestLimit: 500,
     },
   ],

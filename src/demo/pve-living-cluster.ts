@@ -14,7 +14,6 @@ export const LIVING_PVE_SHOWS: readonly (readonly [subject: string, what: string
   ["ct:102", "an HA service in error from minute 50 to 56"],
   ["qemu/103, qemu/107", "not backed up for three days; a backup that failed its verification"],
   ["pve2 /dev/nvme1n1", "6 % of its life remains"],
-  ["pve2 /dev/sdd", "sleeps"],
   ["smb", "not reachable from pve3"],
 ];
 
@@ -28,7 +27,6 @@ export const LIVING_PVE_SIZE = { nodes: 3, guests: 24, storages: 8, release: "9.
 const FOR_LONG: readonly PveHappening[] = [
   { atMs: -3 * DAY, kind: "backup", vmid: 103, fails: true },
   { atMs: -30 * DAY, kind: "drive", node: "pve2", devpath: "/dev/nvme1n1", remaining: 6 },
-  { atMs: -1 * DAY, kind: "drive", node: "pve2", devpath: "/dev/sdd", sleeps: true },
   { atMs: -1 * DAY, kind: "storage", node: "pve3", storage: "smb", available: false },
 ];
 
