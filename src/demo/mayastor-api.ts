@@ -47,7 +47,7 @@ export type SpecStatus = "Creating" | "Created" | "Deleting" | "Deleted";
 export interface Pool {
   readonly id: string;
   readonly spec?: PoolSpec;
-  /** Missing where no node has the pool loaded. */
+  /** Missing where no node that is online has the pool loaded. */
   readonly state?: PoolState;
 }
 
@@ -130,7 +130,7 @@ export interface VolumeSpec {
 export type VolumeStatus = "Unknown" | "Online" | "Degraded" | "Faulted" | "Shutdown";
 
 export interface VolumeState {
-  /** Missing where the volume is not published. */
+  /** Missing where the volume is not published, or no node that is online has its target. */
   readonly target?: Nexus;
   readonly size: number;
   readonly status: VolumeStatus;
@@ -141,6 +141,7 @@ export interface VolumeState {
 }
 
 export interface ReplicaTopology {
+  /** Missing where no node that is online has the replica. */
   readonly node?: string;
   readonly pool?: string;
   readonly state: ReplicaStatus;

@@ -1,6 +1,8 @@
 /**
  * Makes of a plan, which says each thing once, what the Mayastor API says of it in several places: replicas stand in
- * the list of replicas, in the topology and the target of their volume, and in what their pool has used.
+ * the list of replicas, in the topology and the target of their volume, and in what their pool has used. Of a node that is
+ * not online the control plane forgets all that the node told: the state of its pools, its replicas and its targets
+ * (`clear_states` in control-plane/agents/src/bin/core/node/wrapper.rs). What it has stored stays.
  */
 import { uuidOf } from "./made-up-uuid.ts";
 import type {
@@ -62,10 +64,17 @@ export interface VolumePlan {
   readonly size: number;
   readonly thin?: boolean;
   /** Missing for a volume that is not published. */
-  readonly target?: { readonly node: string; readonly state?: NexusState };
+  readonly target?: TargetPlan;
   readonly replicas: readonly ReplicaPlan[];
   readonly snapshots?: { readonly count: number; readonly bytes: number };
   readonly affinityGroup?: string;
+}
+
+export interface TargetPlan {
+  readonly node: string;
+  readonly state?: NexusState;
+  /** The node is online, but has not made it yet. */
+  readonly missing?: boolean;
 }
 
 export interface ReplicaPlan {
@@ -80,17 +89,22 @@ export interface ReplicaPlan {
 
 export function assemble({ nodes, pools, volumes }: ClusterPlan): Cluster {
   const addresses = new Map(nodes.map(({ id, address }) => [id, address]));
-  const byId = new Map(pools.map((pool) => [pool.id, pool]));
+  const online = new Set(nodes.flatMap(({ id, status }) => (status === "Online" ? [id] : [])));
+  const seen = pools.map((pool) => (online.has(pool.node) ? pool : { ...pool, status: undefined }));
+  const byId = new Map(seen.map((pool) => [pool.id, pool]));
   const placed = volumes.map((volume) => placedOn(byId, addresses, volume));
-  const all = placed.flatMap(({ replicas }) => replicas);
-  const onPool = Map.groupBy(all, ({ pool }) => pool.id);
+  const told = placed.flatMap(({ replicas }) => replicas.filter(isTold));
+  const onPool = Map.groupBy(told, ({ pool }) => pool.id);
   return {
     nodes: nodes.map(nodeOf),
-    pools: pools.map((pool) => poolOf(pool, onPool.get(pool.id) ?? [])),
-    volumes: placed.map(volumeOf),
-    replicas: all.filter(({ pool }) => pool.status !== undefined).map(replicaOf),
+    pools: seen.map((pool) => poolOf(pool, onPool.get(pool.id) ?? [])),
+    volumes: placed.map((volume) => volumeOf(volume, online)),
+    replicas: told.map(replicaOf),
   };
 }
+
+/** The node of its pool is online, and has it loaded. */
+const isTold = ({ pool }: PlacedReplica) => pool.status !== undefined;
 
 const GRPC_PORT = 10_124;
 const NVMF_PORT = 8420;
@@ -214,16 +228,17 @@ const replicaUri = (uuid: string, target: string | undefined, node: string, addr
     ? `bdev:///${uuid}?uuid=${uuid}`
     : `nvmf://${address}:${NVMF_PORT}/nqn.2019-05.io.openebs:${uuid}?uuid=${uuid}`;
 
-function volumeOf({ plan, replicas }: PlacedVolume): Volume {
+function volumeOf({ plan, replicas }: PlacedVolume, online: ReadonlySet<string>): Volume {
   const { uuid, size, thin = false, snapshots, affinityGroup } = plan;
-  const target = targetOf(plan, replicas);
+  const isThere = plan.target !== undefined && online.has(plan.target.node) && plan.target.missing !== true;
+  const target = isThere ? targetOf(plan, replicas, plan.target) : undefined;
   return {
     spec: {
       labels: { local: "true" },
       num_replicas: replicas.length,
       size,
       status: "Created",
-      ...(target && { target: { node: target.node, protocol: "nvmf" } }),
+      ...(plan.target && { target: { node: plan.target.node, protocol: "nvmf" } }),
       uuid,
       policy: { self_heal: true },
       thin,
@@ -233,23 +248,25 @@ function volumeOf({ plan, replicas }: PlacedVolume): Volume {
     state: {
       ...(target && { target }),
       size,
-      status: target === undefined ? unpublishedStatus(replicas) : STATUS_OF_TARGET[target.state],
+      status: statusOf(plan, target),
       uuid,
       replica_topology: Object.fromEntries(
         replicas.map((replica) => [replica.uuid, topologyOf(replica, target !== undefined)]),
       ),
-      usage: usageOf(size, replicas),
+      usage: usageOf(size, replicas.filter(isTold)),
     },
   };
 }
 
-function targetOf({ uuid, size, target }: VolumePlan, replicas: readonly PlacedReplica[]): Nexus | undefined {
-  if (target === undefined) return undefined;
-  const { node, state = stateOfChildren(replicas) } = target;
+function targetOf(
+  { uuid, size }: VolumePlan,
+  replicas: readonly PlacedReplica[],
+  { node, state = stateOfChildren(replicas) }: TargetPlan,
+): Nexus {
   return {
     children: replicas.map(({ uuid, plan, pool, address }) => ({
       ...(plan.rebuilt !== undefined && { rebuildProgress: plan.rebuilt }),
-      state: state === "Unknown" ? "Unknown" : plan.child,
+      state: plan.child,
       uri: replicaUri(uuid, node, pool.node, address),
     })),
     deviceUri: `nvmf://${node}:${NVMF_PORT}/nqn.2019-05.io.openebs:${uuid}`,
@@ -268,6 +285,12 @@ function stateOfChildren(replicas: readonly PlacedReplica[]): NexusState {
   return online > 0 ? "Degraded" : "Faulted";
 }
 
+/** One that is not published is judged by how many replicas are stored, not by what becomes of them. */
+function statusOf({ target: wanted }: VolumePlan, target: Nexus | undefined): VolumeStatus {
+  if (target !== undefined) return STATUS_OF_TARGET[target.state];
+  return wanted === undefined ? "Online" : "Unknown";
+}
+
 const STATUS_OF_TARGET: Readonly<Record<NexusState, VolumeStatus>> = {
   Unknown: "Unknown",
   Online: "Online",
@@ -277,30 +300,25 @@ const STATUS_OF_TARGET: Readonly<Record<NexusState, VolumeStatus>> = {
   Shutdown: "Shutdown",
 };
 
-function unpublishedStatus(replicas: readonly PlacedReplica[]): VolumeStatus {
-  const online = replicas.filter(({ state }) => state === "Online").length;
-  if (online === replicas.length) return "Online";
-  return online > 0 ? "Degraded" : "Faulted";
-}
-
-function topologyOf(
-  { plan, pool, volume, state, allocated, snapshotBytes }: PlacedReplica,
-  published: boolean,
-): ReplicaTopology {
-  const child = volume.target?.state === "Unknown" ? "Unknown" : plan.child;
-  return {
+/** Of a replica that nobody tells of there is what the target, if there is one, says of its child. */
+function topologyOf(replica: PlacedReplica, hasTarget: boolean): ReplicaTopology {
+  const { plan, pool, volume, state, allocated, snapshotBytes } = replica;
+  const there = {
     node: pool.node,
     pool: pool.id,
-    state,
-    ...(published && { "child-status": child }),
     usage: {
       capacity: volume.size,
       allocated: allocated + snapshotBytes,
       allocated_snapshots: snapshotBytes,
       allocated_all_snapshots: snapshotBytes,
     },
-    ...(published && plan.rebuilt !== undefined && { "rebuild-progress": plan.rebuilt }),
   };
+  const child = {
+    pool: pool.id,
+    "child-status": plan.child,
+    ...(plan.rebuilt !== undefined && { "rebuild-progress": plan.rebuilt }),
+  };
+  return { state, ...(isTold(replica) && there), ...(hasTarget && child) };
 }
 
 function usageOf(capacity: number, replicas: readonly PlacedReplica[]) {

@@ -1,12 +1,13 @@
 /** The Mayastor clusters that the simulated REST service shows: one that lives, and one as large as wanted. */
 import { uuidOf } from "./made-up-uuid.ts";
-import type { ChildStatus, CordonDrainState, NexusState, NodeStatus, PoolStatus } from "./mayastor-api.ts";
+import type { ChildStatus, CordonDrainState, NodeStatus, PoolStatus } from "./mayastor-api.ts";
 import {
   assemble,
   type Cluster,
   type NodePlan,
   type PoolPlan,
   type ReplicaPlan,
+  type TargetPlan,
   type VolumePlan,
 } from "./mayastor-assembly.ts";
 import { isActive } from "./nvme-recording.ts";
@@ -55,14 +56,14 @@ const addressOf = (number: number) => `10.1.${Math.floor(number / 250)}.${1 + (n
 
 /** What is another at another time. */
 interface Moment {
-  readonly worker2: { readonly cordon: CordonDrainState | undefined; readonly mail: Target };
+  readonly worker2: { readonly cordon: CordonDrainState | undefined; readonly mail: TargetPlan };
   readonly worker3: NodeStatus;
   /** The pool of worker-3 is imported a while after the node is back. */
-  readonly pool3: PoolStatus | undefined;
+  readonly pool3: "Online" | undefined;
   /** The replica of orders on it. */
   readonly orders3: Child;
   readonly worker4: "Online" | "Unknown";
-  readonly sessions: Target;
+  readonly sessions: TargetPlan;
   readonly pool1b: PoolStatus;
   /** In bytes. */
   readonly logs: number;
@@ -72,17 +73,13 @@ interface Moment {
   readonly analytics: Child;
 }
 
-interface Target {
-  readonly node: string;
-  readonly state?: NexusState;
-}
-
 interface Child {
   readonly child: ChildStatus;
   readonly rebuilt?: number;
 }
 
 const WORKER_4_RESTARTS = { everySeconds: 120, forSeconds: 40, afterSeconds: 75 };
+/** Then there is a new one. */
 const WORKER_4_TARGET_LOST = { everySeconds: 120, forSeconds: 15, afterSeconds: 75 };
 const POOL_1B_FAULTED = { everySeconds: 1800, forSeconds: 1200, afterSeconds: 120 };
 const POOL_6_SUSPECTED = { everySeconds: 300, forSeconds: 60, afterSeconds: 200 };
@@ -90,13 +87,13 @@ const POOL_8_CREATED = { everySeconds: 180, forSeconds: 160, afterSeconds: 20 };
 const WORKER_8_STORED_AFTER = 120;
 
 function momentAt(seconds: number): Moment {
-  const lost = isActive(WORKER_4_TARGET_LOST, seconds);
   const away = isActive(WORKER_4_RESTARTS, seconds);
+  const moved = away && !isActive(WORKER_4_TARGET_LOST, seconds);
   return {
     worker2: maintenanceAt(seconds),
     ...outageAt(seconds),
     worker4: away ? "Unknown" : "Online",
-    sessions: lost ? { node: "worker-4", state: "Unknown" } : { node: away ? "worker-1" : "worker-4" },
+    sessions: { node: moved ? "worker-1" : "worker-4" },
     pool1b: isActive(POOL_1B_FAULTED, seconds) ? "Faulted" : "Online",
     logs: logsAt(seconds),
     pool6: isActive(POOL_6_SUSPECTED, seconds) ? "Suspected" : "Online",
@@ -119,7 +116,7 @@ function maintenanceAt(elapsed: number): Moment["worker2"] {
 }
 
 /** A target is shut down on the node that drains before there is one elsewhere. */
-function movedAt(seconds: number): Target {
+function movedAt(seconds: number): TargetPlan {
   if (seconds < 20) return { node: "worker-2" };
   if (seconds < 35) return { node: "worker-2", state: "ShuttingDown" };
   if (seconds < 50) return { node: "worker-2", state: "Shutdown" };
@@ -129,7 +126,7 @@ function movedAt(seconds: number): Target {
 function outageAt(elapsed: number): Pick<Moment, "worker3" | "pool3" | "orders3"> {
   const seconds = elapsed % 720;
   if (seconds >= 60 && seconds < 480) {
-    return { worker3: "Offline", pool3: "Unknown", orders3: { child: "Faulted" } };
+    return { worker3: "Offline", pool3: undefined, orders3: { child: "Faulted" } };
   }
   const back = seconds - 480;
   if (back >= 0 && back < 20) return { worker3: "Online", pool3: undefined, orders3: { child: "Faulted" } };
@@ -173,7 +170,7 @@ function nodesAt({ worker2, worker3, worker4, worker8Stored }: Moment): NodePlan
   ];
 }
 
-function poolsAt({ pool1b, pool3, worker4, pool6, pool8Created }: Moment): PoolPlan[] {
+function poolsAt({ pool1b, pool3, pool6, pool8Created }: Moment): PoolPlan[] {
   const pool = (name: string, status: PoolStatus | undefined, capacity = 2048 * GIB): PoolPlan => {
     const number = name.slice(0, 1);
     const disks = [`/dev/disk/by-id/nvme-example-${name}`];
@@ -191,7 +188,7 @@ function poolsAt({ pool1b, pool3, worker4, pool6, pool8Created }: Moment): PoolP
     pool("1b", pool1b),
     pool("2", "Online"),
     pool("3", pool3),
-    pool("4", worker4),
+    pool("4", "Online"),
     pool("5", "Online"),
     pool("5b", "Online", POOL_5B_BYTES),
     pool("6", pool6),
@@ -204,6 +201,7 @@ function volumesAt(moment: Moment): VolumePlan[] {
     return { pool: `pool-${pool}`, child: "Online", ...more };
   };
   const whileRestarting: Partial<ReplicaPlan> = { child: moment.worker4 === "Online" ? "Online" : "Faulted" };
+  const onPool3 = on("3", { child: moment.pool3 === undefined ? "Faulted" : "Online" });
   const one = { node: "worker-1" };
   return [
     {
@@ -217,7 +215,13 @@ function volumesAt(moment: Moment): VolumePlan[] {
       uuid: volumeNamed("scratch"),
       size: 50 * GIB,
       target: one,
-      replicas: [on("3", { child: moment.pool3 === "Online" ? "Online" : "Faulted" })],
+      replicas: [onPool3],
+    },
+    {
+      uuid: volumeNamed("cache"),
+      size: 40 * GIB,
+      target: { node: "worker-3", missing: moment.pool3 === undefined },
+      replicas: [onPool3],
     },
     { uuid: volumeNamed("mail"), size: 100 * GIB, target: moment.worker2.mail, replicas: [on("1"), on("2")] },
     {
@@ -275,6 +279,7 @@ export const LIVING_CLUSTER_SHOWS: readonly (readonly [subject: string, what: st
   ["worker-8", "new: two minutes pass until it is stored; its pool-8 is created every three minutes"],
   [shown("orders"), "degraded while worker-3 is offline, then rebuilt within three minutes"],
   [shown("scratch"), "its only replica is on worker-3: faulted meanwhile"],
+  [shown("cache"), "its only replica and its target are on worker-3: unknown meanwhile"],
   [shown("mail"), "leaves worker-2 while that drains"],
   [shown("sessions"), "leaves worker-4 when that restarts, after a moment as unknown"],
   [shown("photos"), "degraded while pool-1b is faulted"],

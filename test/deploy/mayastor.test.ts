@@ -12,7 +12,7 @@ import { seriesKey } from "../support/series.ts";
 import { expectAnswers, sizes, untilAnswered, withSeries } from "./asking.ts";
 import { ALERTS, ROOT, readDashboard } from "./files.ts";
 
-/** worker-3 is offline, a volume without its last replica, pool-1b faulted, pool-5b full, a rebuild at 37 %. */
+/** worker-3 is offline, one volume without its last replica, another without its target, pool-1b faulted, pool-5b full, a rebuild at 37 %. */
 const MOMENT_MS = 310_000;
 
 /** What kube-state-metrics says of each volume that a scrape shows. */
@@ -88,6 +88,7 @@ describeWith([PROMETHEUS], "over scrapes of a Mayastor cluster, Prometheus", () 
           "MayastorPoolNearlyFull",
           "MayastorVolumeDegraded",
           "MayastorVolumeFaulted",
+          "MayastorVolumeUnknown",
         ]);
         const of = async (name: string) => {
           const { expr = "" } = ALERTS.find(({ alert }) => alert === name) ?? {};

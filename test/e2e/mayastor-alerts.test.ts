@@ -43,10 +43,11 @@ const VOLUMES: ClusterPlan["volumes"] = [VOLUME, OTHER_VOLUME].map((uuid) => {
 });
 const WHOLE: ClusterPlan = { nodes: NODES, pools: POOLS, volumes: VOLUMES };
 
-const node2 = (change: Partial<ClusterPlan["nodes"][number]>): ClusterPlan => ({
+const changedNode = (id: string, change: Partial<ClusterPlan["nodes"][number]>): ClusterPlan => ({
   ...WHOLE,
-  nodes: NODES.map((node) => (node.id === "node-2" ? { ...node, ...change } : node)),
+  nodes: NODES.map((node) => (node.id === id ? { ...node, ...change } : node)),
 });
+const node2 = (change: Partial<ClusterPlan["nodes"][number]>) => changedNode("node-2", change);
 const pool2 = (change: Partial<ClusterPlan["pools"][number]>): ClusterPlan => ({
   ...WHOLE,
   pools: POOLS.map((pool) => (pool.id === "pool-2" ? { ...pool, ...change } : pool)),
@@ -90,6 +91,16 @@ describeWith([PROMETHEUS], "the alerts about Mayastor", () => {
       now(node2({ status: undefined }));
       await prometheus.until('mayastor_node_status{node_id="node-2",status="absent"}', 1);
       await expectFiring(prometheus, down);
+      now(WHOLE);
+      await expectFiring(prometheus);
+
+      // Both volumes have their target there.
+      now(changedNode("node-1", { status: "Offline" }));
+      const targetDown = firingAlert("MayastorNodeDown", "critical", { node_id: "node-1" });
+      const unknown = [VOLUME, OTHER_VOLUME].map((volume) =>
+        firingAlert("MayastorVolumeUnknown", "critical", { volume, pv_name: `pvc-${volume}` }),
+      );
+      await expectFiring(prometheus, targetDown, ...unknown);
       now(WHOLE);
       await expectFiring(prometheus);
 
