@@ -6,6 +6,7 @@ import { configurationMarkdown } from "../src/config/reference.ts";
 import { configSchema } from "../src/config/schema.ts";
 import { reference, referenceMarkdown } from "../src/metrics/reference.ts";
 import { COLLECTORS } from "../src/scrape/sources.ts";
+import { manualPage } from "./manual.ts";
 
 export const DOCS = join(import.meta.dirname, "../docs");
 
@@ -15,6 +16,7 @@ export function generatedDocs(): ReadonlyMap<string, string> {
     ["configuration.md", configurationMarkdown(COLLECTORS)],
     ["plumbline.schema.json", configurationJsonSchema()],
     ["metrics.md", referenceMarkdown(reference(COLLECTORS))],
+    ["plumbline.1", manualPage(COLLECTORS)],
   ]);
 }
 
