@@ -11,6 +11,7 @@ const ROOT = join(import.meta.dir, "..");
 const DOCUMENTS = [
   "README.md",
   "systemd/README.md",
+  "deploy/debian/README.md",
   ...readdirSync(join(ROOT, "docs"))
     .filter((name) => name.endsWith(".md"))
     .map((name) => `docs/${name}`),
