@@ -3,8 +3,7 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { build } from "../../.ci/build.ts";
-import { plumblineBinary } from "../support/binary.ts";
+import { binaryFor, plumblineBinary } from "../support/binary.ts";
 import { describeWith, find, LIBC_ARM64, QEMU_ARM64 } from "../support/debian.ts";
 import { withHost } from "../support/nvme-host.ts";
 import { MIXED } from "../support/nvme-hosts.ts";
@@ -80,7 +79,7 @@ describe("the binary for arm64", () => {
   test(
     "is an ELF executable for AArch64",
     async () => {
-      const header = readFileSync(await arm64Binary()).subarray(0, 20);
+      const header = readFileSync(await binaryFor("arm64")).subarray(0, 20);
       expect(header.subarray(0, 4).toString("latin1")).toBe("\x7fELF");
       expect(header.readUInt16LE(18)).toBe(183); // EM_AARCH64 of <elf.h>
     },
@@ -90,7 +89,7 @@ describe("the binary for arm64", () => {
 
 describeWith([QEMU_ARM64, LIBC_ARM64], "the binary for arm64 under emulation", () => {
   const emulated = async (...words: string[]) =>
-    runToEnd([find(QEMU_ARM64) ?? "", "-L", "/usr/aarch64-linux-gnu", await arm64Binary(), ...words]);
+    runToEnd([find(QEMU_ARM64) ?? "", "-L", "/usr/aarch64-linux-gnu", await binaryFor("arm64"), ...words]);
 
   test(
     "says its version",
@@ -121,6 +120,3 @@ describeWith([QEMU_ARM64, LIBC_ARM64], "the binary for arm64 under emulation", (
     BUILD_MS,
   );
 });
-
-const arm64Binary = (): Promise<string> => (arm64 ??= build("arm64", "node_modules/.cache/plumbline/binary"));
-let arm64: Promise<string> | undefined;

@@ -1,12 +1,18 @@
 /** The compiled binary under test: the one PLUMBLINE_BINARY names, or built from the sources once for each test run. */
-import { build } from "../../.ci/build.ts";
+import { type Architecture, build } from "../../.ci/build.ts";
 
-let built: Promise<string> | undefined;
+const HERE: Architecture = process.arch === "arm64" ? "arm64" : "x64";
+const built = new Map<Architecture, Promise<string>>();
 
 /** The path of a compiled plumbline for this machine. */
 export function plumblineBinary(): Promise<string> {
+  return binaryFor(HERE);
+}
+
+export function binaryFor(architecture: Architecture): Promise<string> {
   const given = process.env["PLUMBLINE_BINARY"];
-  if (given !== undefined) return Promise.resolve(given);
-  built ??= build(process.arch === "arm64" ? "arm64" : "x64", "node_modules/.cache/plumbline/binary");
-  return built;
+  if (given !== undefined && architecture === HERE) return Promise.resolve(given);
+  const binary = built.get(architecture) ?? build(architecture, "node_modules/.cache/plumbline/binary");
+  built.set(architecture, binary);
+  return binary;
 }
