@@ -87,8 +87,10 @@ function runOnOwn(
   // Also where a fault ends the process.
   process.once("exit", () => host.remove());
   if (!options.once) host.live(createLog(loaded.settings.log));
-  const simulated = (loaded: Loaded) =>
-    withPve(withMayastor(withNode(withPaths(loaded, host.paths)), services.mayastor), services.pve);
+  const simulated = (loaded: Loaded) => {
+    const own = withNode(withPaths(namedForUs(loaded), host.paths));
+    return withPve(withMayastor(own, services.mayastor), services.pve);
+  };
   return runOn(simulated(loaded), () => simulated(reload()), options, {
     ...services,
     directory: host.directory,
@@ -109,11 +111,19 @@ function recorded(loaded: Loaded): Loaded {
   const { path } = loaded.settings;
   const beside = pathsBelow(dirname(path.sysfs));
   const named = namedIn(loaded);
-  return withPaths(loaded, {
+  return withPaths(namedForUs(loaded), {
     ...path,
     procfs: named.has("path.procfs") ? path.procfs : beside.procfs,
     kubelet: named.has("path.kubelet") || named.has("path.rootfs") ? path.kubelet : beside.kubelet,
   });
+}
+
+/** The Mayastor that a variable of another exporter names belongs to this machine. */
+function namedForUs(loaded: Loaded): Loaded {
+  const { settings, origins } = loaded;
+  const endpoint = origins.find(({ name }) => name === "mayastor.endpoint");
+  if (endpoint?.from !== "environment" || endpoint.detail?.startsWith("PLUMBLINE_")) return loaded;
+  return { ...loaded, settings: { ...settings, mayastor: { ...settings.mayastor, endpoint: undefined } } };
 }
 
 /** The name of this machine is none of the simulated node. */

@@ -32,10 +32,12 @@ afterAll(async () => {
   rmSync(temporary, { recursive: true });
 });
 
-function start(...flags: string[]) {
+const start = (...flags: string[]) => startWith({}, ...flags);
+
+function startWith(environment: Readonly<Record<string, string>>, ...flags: string[]) {
   const demo = Bun.spawn([process.execPath, "src/main.ts", "demo", ...flags], {
     cwd: ROOT,
-    env: { ...process.env, TMPDIR: temporary },
+    env: { ...process.env, ...environment, TMPDIR: temporary },
     stdout: "pipe",
     stderr: "pipe",
   });
@@ -43,8 +45,10 @@ function start(...flags: string[]) {
   return demo;
 }
 
-async function runToEnd(...flags: string[]) {
-  const demo = start(...flags);
+const runToEnd = (...flags: string[]) => runToEndWith({}, ...flags);
+
+async function runToEndWith(environment: Readonly<Record<string, string>>, ...flags: string[]) {
+  const demo = startWith(environment, ...flags);
   const [stdout, stderr, exitCode] = await Promise.all([
     new Response(demo.stdout).text(),
     new Response(demo.stderr).text(),
@@ -193,6 +197,24 @@ describe("plumbline demo --once", () => {
     const nodes = stdout.matchAll(/^mayastor_node_online\{node_id="([^"]+)"\}/gm);
     expect([...nodes].map(([, id]) => id)).toEqual(["node-0", "node-1"]);
     expect(others.requests).toEqual([{ path: "/v0/nodes", authorized: true }]);
+  });
+
+  test("asks no Mayastor that the shell names for another exporter, but one that it names for plumbline", async () => {
+    const others = new MayastorRest(() =>
+      largeCluster({ nodes: 1, pools: 0, volumes: 0, replicasPerVolume: 0 }),
+    );
+    const endpoint = await others.start();
+    const theirs = await runToEndWith({ MAYASTOR_REST_ENDPOINT: endpoint }, "--once");
+    expect(theirs.stdout).toContain('mayastor_node_online{node_id="worker-1"} 1');
+    await withHost(ONE_EBS_VOLUME, async ({ sysfs, devfs }) => {
+      const paths = [`--path.sysfs=${sysfs}`, `--path.devfs=${devfs}`];
+      const { stdout } = await runToEndWith({ MAYASTOR_REST_ENDPOINT: endpoint }, "--once", ...paths);
+      expect(stdout).not.toContain('collector="mayastor"');
+    });
+    expect(others.requests).toEqual([]);
+    const ours = await runToEndWith({ PLUMBLINE_MAYASTOR_ENDPOINT: endpoint }, "--once");
+    expect(ours.stdout).toContain('mayastor_node_online{node_id="node-0"} 1');
+    await others.stop();
   });
 
   test("shows a Proxmox VE with an offline node, an HA recovery, a failed drive and an old backup", async () => {
