@@ -215,7 +215,10 @@ function checked(setting: Setting, found: Found): Found {
   const wrong = wrongPart(setting.schema, setting.about, found.raw);
   if (wrong === undefined) return found;
   const problem: Problem = { text: mustBe(found.detail, setting.about, wrong) };
-  throw new ConfigError(found.from === "flag" ? { ...problem, usage: true } : problem);
+  if (found.from !== "flag") throw new ConfigError(problem);
+  const isSeveral = setting.kind === "list" && String(wrong.value).includes(",");
+  const help = isSeveral ? "; to give several, repeat the flag" : "";
+  throw new ConfigError({ text: `${problem.text}${help}`, usage: true });
 }
 
 function at(value: unknown, path: readonly string[]): unknown {

@@ -381,6 +381,15 @@ describe("Mayastor's REST service", () => {
     expect(loaded(flags).settings.mayastor.resources).toEqual(["pools", "nodes"]);
   });
 
+  test("is told how to be asked for several resources where one flag names them all", () => {
+    expect(errorOf({ "mayastor.resources": ["nodes,pools"] }).message).toBe(
+      '--mayastor.resources must be nodes, pools, volumes or replicas; it is "nodes,pools"; to give several, repeat the flag',
+    );
+    expect(errorOf({ "mayastor.resources": ["pool"] }).message).toEndWith('it is "pool"');
+    const { mayastor } = loaded({}, { PLUMBLINE_MAYASTOR_RESOURCES: "nodes,pools" }).settings;
+    expect(mayastor.resources).toEqual(["nodes", "pools"]);
+  });
+
   test("has its files beside the configuration file, or among systemd's credentials", () => {
     const path = join(scratch, "credentials.yaml");
     writeFileSync(path, "mayastor: {token_file: token, ca_file: ca.pem, cert_file: c.pem, key_file: key}\n");
