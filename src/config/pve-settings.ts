@@ -132,7 +132,7 @@ function targetOf(
     },
     path,
     complain,
-    "token_value or token_file",
+    { ...KEYS, secret: "token_value or token_file" },
   );
   if (credentials === undefined) return undefined;
   return {
@@ -175,32 +175,54 @@ interface Login {
   readonly otp: Secret | undefined;
 }
 
-/** Undefined where it has complained. `tokenSetting`: where the token's secret may stand. */
+/** What each is called where it is set. */
+interface LoginNames {
+  readonly user: string;
+  readonly tokenName: string;
+  readonly secret: string;
+  readonly password: string;
+}
+
+const KEYS: LoginNames = {
+  user: "user",
+  tokenName: "token_name",
+  secret: "token_value",
+  password: "password",
+};
+
+const VARIABLE_NAMES: LoginNames = {
+  user: "PVE_USER",
+  tokenName: "PVE_TOKEN_NAME",
+  secret: "PVE_TOKEN_VALUE",
+  password: "PVE_PASSWORD",
+};
+
+/** Undefined where it has complained. */
 function credentialsOf(
   { user, tokenName, secret, password, otp }: Login,
   path: string,
   complain: Complain,
-  tokenSetting: string,
+  names: LoginNames,
 ): PveCredentials | undefined {
   const hasToken = tokenName !== undefined || secret !== undefined;
   if (hasToken === (password !== undefined)) {
     complain(
       hasToken
         ? `${path} has both a token and a password; keep one of them, better the token`
-        : `${path} says nothing to log in with; set token_name and ${tokenSetting}, or password`,
+        : `${path} says nothing to log in with; set ${names.tokenName} and ${names.secret}, or ${names.password}`,
     );
     return undefined;
   }
   if (password !== undefined) return { kind: "password", user, password, otp };
   if (tokenName === undefined || secret === undefined) {
-    complain(`${path}: token_name and ${tokenSetting} belong together; set both`);
+    complain(`${path}: ${names.tokenName} and ${names.secret} belong together; set both`);
     return undefined;
   }
   if (otp !== undefined) complain(`${path}: otp goes with a password; a token needs none`, "otp");
   const [owner, name] = tokenName.includes("!") ? tokenName.split("!", 2) : [user, tokenName];
   if (owner === user && name !== undefined) return { kind: "token", user, tokenName: name, secret };
   complain(
-    `${path}.token_name is "${tokenName}", a token of ${owner}, and user is ${user}; set token_name to the part after the ! and user to the part before it`,
+    `${path}.token_name is "${tokenName}", a token of ${owner}, and user is ${user}; set ${names.tokenName} to the part after the ! and ${names.user} to the part before it`,
     "token_name",
   );
   return undefined;
@@ -210,20 +232,27 @@ function modulesFromFile(file: PveSources["modules"]): ReadonlyMap<string, PveHo
   if (file === undefined) return new Map();
   const modules = new Map<string, PveHostModule>();
   const problems: Problem[] = [];
-  if (typeof file.value !== "object" || file.value === null || Array.isArray(file.value))
+  const written = Object.entries(mapping(file.value));
+  if (written.length === 0)
     problems.push({
       text: "a pve.yml is a mapping of modules, each with user and password or token; it begins with `default:`",
       ...file.place([]),
     });
-  for (const [name, written] of Object.entries(mapping(file.value))) {
-    const value = merged(written);
+  for (const [name, module] of written) {
+    // What stands there may be a password: it is not shown.
+    if (!v.is(MAPPING, module) || Array.isArray(module)) {
+      const text = `${name} must be a module, a mapping with user and password or token; a pve.yml begins with \`default:\``;
+      problems.push({ text, ...file.place([name]) });
+      continue;
+    }
+    const value = merged(module);
     const found = [...problemsAt(value, MODULE, [name], file)];
     problems.push(...found);
     if (found.length > 0) continue;
     const place = (key?: string): Place => file.place(key === undefined ? [name] : [name, key]);
     const complain: Complain = (text, key) => void problems.push({ text, ...place(key) });
-    const module = moduleOf(v.parse(MODULE, value), name, dirname(file.path), complain);
-    if (module !== undefined) modules.set(name, module);
+    const host = moduleOf(v.parse(MODULE, value), name, dirname(file.path), complain, KEYS);
+    if (host !== undefined) modules.set(name, host);
   }
   refuse(problems);
   return modules;
@@ -246,7 +275,8 @@ function modulesFromEnvironment(environment: Environment): ReadonlyMap<string, P
   const { PVE_VERIFY_SSL: verify = "", PVE_MODULE } = environment;
   const entry = v.parse(MODULE, { ...written, verify_ssl: !["false", "0"].includes(verify.toLowerCase()) });
   const problems: Problem[] = [];
-  const module = moduleOf(entry, "PVE_USER", ".", (text) => void problems.push({ text }));
+  const complain: Complain = (text) => void problems.push({ text });
+  const module = moduleOf(entry, "PVE_USER", ".", complain, VARIABLE_NAMES);
   refuse(problems);
   return new Map(module === undefined ? [] : [[PVE_MODULE || "default", module]]);
 }
@@ -263,6 +293,7 @@ function moduleOf(
   path: string,
   directory: string,
   complain: Complain,
+  names: LoginNames,
 ): PveHostModule | undefined {
   const secret = (text: string | undefined) => (text === undefined ? undefined : Secret.of(text));
   const credentials = credentialsOf(
@@ -275,7 +306,7 @@ function moduleOf(
     },
     path,
     complain,
-    "token_value",
+    names,
   );
   const { verify_ssl: verify } = entry;
   return (

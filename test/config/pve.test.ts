@@ -166,7 +166,7 @@ describe("the variables PVE_…", () => {
       problemsOf(() => loaded({}, { ...variables, PVE_TOKEN_VALUE: "planted token" })).join(),
     ).not.toContain("planted");
     expect(problemsOf(() => loaded({}, { PVE_USER: "a@pve" }))).toEqual([
-      "PVE_USER says nothing to log in with; set token_name and token_value, or password",
+      "PVE_USER says nothing to log in with; set PVE_TOKEN_NAME and PVE_TOKEN_VALUE, or PVE_PASSWORD",
     ]);
   });
 });
