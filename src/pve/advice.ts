@@ -1,6 +1,7 @@
 /** What a person does about a failed call: the sentence that a log, `check` and the answer of /pve end with. */
 import { identityOf, type PveCredentials, type PveEndpoint } from "./endpoint.ts";
 import type { MissingRight, PveFailure } from "./failure.ts";
+import { STATUS_PATH } from "./shared-calls.ts";
 
 /** Undefined where the message says it all. `entries`: paths of access control lists, as /access/permissions has them. */
 export function adviceFor(
@@ -8,15 +9,27 @@ export function adviceFor(
   endpoint: PveEndpoint,
   entries: readonly string[] = [],
 ): string | undefined {
-  const { hostname } = new URL(endpoint.url);
-  const { status, network, reason } = failure;
+  const { hostname, port } = new URL(endpoint.url);
+  const { status, network, reason, path } = failure;
   if (status === 401) return loginAdvice(hostname, endpoint.credentials);
   if (status === 403 || failure.missing !== undefined)
     return rightAdvice(failure.missing, endpoint.credentials, entries);
   if (network === "tls") return trustAdvice(hostname, endpoint);
-  if (reason === "unreachable" && network === undefined) return nodeAdvice(hostname, failure);
+  if (network === "connect")
+    return `is ${hostname} the right name, does pveproxy run there, and does every firewall let port ${port || "443"} through?`;
+  if (reason === "unreachable") return nodeAdvice(hostname, failure);
+  if (reason === "timeout")
+    return `is ${nodeOf(path) ?? hostname} overloaded, or hung? \`timeout\` gives a call longer, and Prometheus's scrape_timeout the scrape`;
+  const isRedirect = status !== undefined && status >= 300 && status < 400;
+  if (isRedirect || (reason === "invalid" && FIRST_PATHS.has(path)))
+    return "is it Proxmox VE that listens there? name a node of it, with the port of its web interface";
+  if (reason === "error" && status !== undefined && status >= 500)
+    return `\`journalctl -u pveproxy -u pvedaemon\` on ${hostname} may tell more`;
   return undefined;
 }
+
+/** Whoever answers these in another way may be no Proxmox VE at all. */
+const FIRST_PATHS: ReadonlySet<string> = new Set([STATUS_PATH, "/access/ticket"]);
 
 /** What gives the reading rights; a token with privilege separation has no more than its user and itself have both. */
 export function grantCommands(credentials: PveCredentials): readonly string[] {
@@ -68,10 +81,12 @@ function trustAdvice(host: string, { tls }: PveEndpoint): string {
 
 /** Nothing of what the server said but the number gets in. */
 function nodeAdvice(host: string, { path, status }: PveFailure): string {
-  const node = /^\/nodes\/([A-Za-z0-9-]{1,63})(?:\/|$)/.exec(path)?.[1] ?? "another node";
+  const node = nodeOf(path) ?? "another node";
   const problem = status === 595 || status === 500 ? "cannot reach" : "gets no whole answer from";
   return `${host} ${problem} ${node}; the others were read`;
 }
+
+const nodeOf = (path: string): string | undefined => /^\/nodes\/([A-Za-z0-9-]{1,63})(?:\/|$)/.exec(path)?.[1];
 
 /** For a shell. */
 const quoted = (text: string): string =>

@@ -84,7 +84,7 @@ function targetFindings(
   const { credentials } = endpoint;
   if (status instanceof PveFailure) {
     const advice = adviceFor(status, endpoint);
-    const commands = status.reason === "unauthorized" ? rightsCommands(credentials, collectors) : undefined;
+    const commands = status.status === 401 ? rightsCommands(credentials, collectors) : undefined;
     const remedy = [advice, commands].filter((part) => part !== undefined).join("\n");
     return [{ level: "error", subject: name, message: status.message, ...(remedy !== "" && { remedy }) }];
   }
@@ -154,7 +154,7 @@ function collectorFindings(
   const subject = `${name}, ${collector.name}`;
   const failed = [...failures.values()].filter(({ reason }) => reason !== "gone");
   const lost = failed.map((failure): Finding => {
-    const remedy = adviceFor(failure, endpoint, permissions?.paths) ?? REMEDIES[failure.reason];
+    const remedy = REMEDIES[failure.reason] ?? adviceFor(failure, endpoint, permissions?.paths);
     return { level: "error", subject, message: failure.message, ...(remedy !== undefined && { remedy }) };
   });
   const missing =

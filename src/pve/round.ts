@@ -90,7 +90,11 @@ export class TargetRound {
     const leftMs = deadline - performance.now();
     const mostMs = Math.max(0, leftMs - Math.min(RESERVE_MS, leftMs / 2));
     this.end = performance.now() + mostMs;
-    const late = new PveFailure("timeout", "/", "the time of the scrape was over");
+    const late = new PveFailure(
+      "timeout",
+      "/",
+      `the time of the scrape was over before ${this.#name} had answered`,
+    );
     this.#endTimer = setTimeout(() => this.#endLate(late), mostMs);
     this.#handInTimer = setTimeout(() => this.#handIn.resolve("late"), mostMs + GRACE_MS);
     const giveUp = () => this.#endAll(signal.reason);

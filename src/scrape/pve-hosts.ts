@@ -138,7 +138,10 @@ function hostOf(
   if (module === undefined) return refused(400, `Module '${shown(moduleName)}' not found in config`);
   const { host, port = module.port } = parsed;
   if (allowedTargets !== undefined && !isAllowed(host, allowedTargets))
-    return refused(403, `target ${quoted(target)} is none of pve.allowed_targets`);
+    return refused(
+      403,
+      `target ${quoted(target)} is none of pve.allowed_targets; if it may be asked, add it there`,
+    );
   return { endpoint: pveUrl(host, port, module.pathPrefix), module };
 }
 

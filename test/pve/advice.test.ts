@@ -132,11 +132,45 @@ describe("a node behind the one that is asked", () => {
   });
 });
 
+describe("an endpoint that gives no answer", () => {
+  const asked = (failure: PveFailure) => adviceFor(failure, endpointAt(HOST, { credentials: byToken() }));
+
+  test("is looked for where it should be", () => {
+    expect(asked(new PveFailure("unreachable", "/cluster/status", "m", { network: "connect" }))).toBe(
+      "is pve1.lan the right name, does pveproxy run there, and does every firewall let port 8006 through?",
+    );
+  });
+
+  test("is given longer", () => {
+    expect(asked(new PveFailure("timeout", "/cluster/status", "m"))).toBe(
+      "is pve1.lan overloaded, or hung? `timeout` gives a call longer, and Prometheus's scrape_timeout the scrape",
+    );
+  });
+
+  test("is not blamed for a node behind it that is late", () => {
+    expect(asked(new PveFailure("timeout", "/nodes/pve3/status", "m"))).toStartWith("is pve3 overloaded");
+  });
+});
+
+describe("something else than Proxmox VE", () => {
+  const text = "is it Proxmox VE that listens there? name a node of it, with the port of its web interface";
+
+  test("is suspected where the first answer cannot be read", () => {
+    const failure = new PveFailure("invalid", "/cluster/status", "m", { status: 200 });
+    expect(adviceFor(failure, endpointAt(HOST))).toBe(text);
+  });
+
+  test("is suspected behind a redirect", () => {
+    expect(advice(302, "Found")).toBe(text);
+  });
+});
+
+test("an error of the server stands in its journal", () => {
+  expect(advice(500, "got timeout")).toBe("`journalctl -u pveproxy -u pvedaemon` on pve1.lan may tell more");
+});
+
 test.each([
-  ["an endpoint that cannot be reached", new PveFailure("unreachable", "/x", "m", { network: "connect" })],
-  ["a time that is over", new PveFailure("timeout", "/x", "m")],
   ["what is not JSON", new PveFailure("invalid", "/x", "m", { status: 200 })],
-  ["an error of the server", new PveFailure("error", "/x", "m", { status: 500 })],
   ["credentials that cannot be read", new PveFailure("unauthorized", "/x", "m")],
 ])("there is none for %s: its message says it all", (_, failure) => {
   expect(adviceFor(failure, endpointAt(HOST, { credentials: byToken() }))).toBeUndefined();

@@ -167,6 +167,24 @@ describe("check of Proxmox VE", () => {
     expect(findings[0]?.remedy).toMatch(/ca_file.*fingerprint/);
   });
 
+  test("does not ask for rights where the authority's file is missing", async () => {
+    const trusting = await target();
+    const lost = {
+      ...trusting,
+      module: { ...trusting.module, tls: { verify: true, caFile: "/lost/ca.pem" } },
+    };
+    const findings = await check([lost]);
+    expect(findings).toHaveLength(1);
+    expect(findings[0]?.message).toBe("cannot use the CA file /lost/ca.pem: no such file");
+    expect(findings[0]?.remedy).toBeUndefined();
+  });
+
+  test("says where to look for a host that does not answer", async () => {
+    const findings = await check([{ ...(await target()), endpoints: ["https://127.0.0.1:1"] }]);
+    expect(findings).toHaveLength(1);
+    expect(findings[0]?.remedy).toContain("does pveproxy run there");
+  });
+
   test("says that the clock of the cluster is another", async () => {
     const findings = await check([await target({}, {}, { since: Date.now() - 90_000 })]);
     expect(about(findings, "home")[1]).toMatchObject({

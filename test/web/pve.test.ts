@@ -193,7 +193,7 @@ describe("a wrong request", () => {
       const response = await guarded.get(`/pve?target=${host}`);
       expect([response.status, await response.text()]).toEqual([
         403,
-        `target "${host}" is none of pve.allowed_targets\n`,
+        `target "${host}" is none of pve.allowed_targets; if it may be asked, add it there\n`,
       ]);
     }
     expect(api.requests.seen.length).toBe(before);
