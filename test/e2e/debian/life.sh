@@ -20,7 +20,6 @@ debian systemctl is-system-running --wait >/share/booted
 
 # step NAME COMMAND...: what it says and how it ends; nobody is there to answer a question
 step() {
-  echo "$(cut -d' ' -f1 /proc/uptime) $1" >>/share/times
   name=$1
   shift
   debian "$@" >"/share/$name" 2>&1 </dev/null
@@ -58,8 +57,10 @@ step disabled systemctl disable --now plumbline.service
 step upgraded-while-disabled /var/lib/dpkg/info/plumbline.postinst configure 0.1.0
 service >/share/service-disabled
 
+step timer-enabled systemctl enable --now plumbline-textfile.timer
 step removed dpkg -r plumbline
 service >/share/service-removed
+debian systemctl list-units --no-legend --state=active 'plumbline*' >/share/active-after-remove
 debian find /etc/default/plumbline /etc/plumbline /var/lib/plumbline /var/lib/prometheus /usr/bin/plumbline >/share/left-by-remove 2>/dev/null
 step purged dpkg -P plumbline
 files >/share/files-after

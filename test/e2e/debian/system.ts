@@ -1,8 +1,9 @@
 /** A Debian 12 made by debootstrap, to be looked at and not written to; made once, kept in ~/.cache/plumbline/debian. */
-import { spawnSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { find, lacking, type Program } from "../../support/debian.ts";
 
 const DEBOOTSTRAP: Program = { command: "debootstrap", package: "debootstrap" };
@@ -15,19 +16,18 @@ export function lackingForDebian(): string | undefined {
 }
 
 /** Its root directory; the path has no comma and no colon, which mean something to overlays. */
-export function debianRoot(): string {
+export async function debianRoot(): Promise<string> {
   const cache = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "plumbline/debian");
   const root = join(cache, "bookworm");
   if (existsSync(root)) return root;
   mkdirSync(cache, { recursive: true });
   const making = mkdtempSync(join(cache, "making-"));
   try {
-    const done = spawnSync(
-      find(DEBOOTSTRAP) ?? "debootstrap",
+    await promisify(execFile)(
+      find(DEBOOTSTRAP) ?? DEBOOTSTRAP.command,
       ["--variant=minbase", "--include=systemd,systemd-sysv", "bookworm", making],
-      { encoding: "utf8", timeout: MAKING_MS },
+      { timeout: MAKING_MS },
     );
-    if (done.status !== 0) throw new Error(`debootstrap failed: ${done.stdout}${done.stderr}`);
     rmSync(join(making, "var/cache/apt"), { recursive: true });
     renameSync(making, root);
     return root;
