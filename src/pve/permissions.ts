@@ -12,9 +12,15 @@ export class Permissions {
     this.#privileges = rowOf(data, PERMISSIONS_PATH);
   }
 
-  /** Those of which something is said by themselves. */
+  /** Those with an entry of their own, as far as that shows: some are listed for everybody, with what / gives. */
   get paths(): readonly string[] {
-    return Object.keys(this.#privileges);
+    const atRoot = this.#at("/");
+    return Object.keys(this.#privileges).filter((path) => this.#at(path) !== atRoot);
+  }
+
+  #at(path: string): string {
+    const here = this.#privileges[path];
+    return isRow(here) ? Object.keys(here).sort().join() : "";
   }
 
   /** A path that is listed replaces what those above it say. */

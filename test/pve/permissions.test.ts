@@ -20,6 +20,16 @@ describe("Permissions", () => {
     expect(permissions.allows(privilege, path)).toBe(allowed);
   });
 
+  test("a path has an entry where it gives something else than /", () => {
+    const everywhere = { "Sys.Audit": 1, "VM.Audit": 1 };
+    const listed = {
+      "/": everywhere,
+      "/nodes": { "VM.Audit": 0, "Sys.Audit": 1 },
+      "/storage/pbs": { "VM.Audit": 1 },
+    };
+    expect(new Permissions(listed).paths).toEqual(["/storage/pbs"]);
+  });
+
   test("nothing is allowed where nothing is said", () => {
     expect(new Permissions({}).allows("Sys.Audit", "/nodes/pve1")).toBe(false);
     expect(new Permissions({ "/": "Sys.Audit" }).allows("Sys.Audit", "/")).toBe(false);
