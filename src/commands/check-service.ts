@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { type ListenAddress, parseListenAddress } from "../config/listen-address.ts";
 import type { Loaded } from "../config/load.ts";
+import type { PveHostModule } from "../config/pve.ts";
 import type { Settings } from "../config/settings.ts";
 import { flockExclusive } from "../host/libc.ts";
 import { codeOf, reasonOf } from "../host/system-error.ts";
@@ -11,7 +12,7 @@ import type { Finding } from "../metrics/collector.ts";
 import { LOCK_REMEDY, lockPath } from "../textfile/lock.ts";
 
 export async function checkService({ settings, warnings }: Loaded): Promise<Finding[]> {
-  const { configFile, web, textfile, state } = settings;
+  const { configFile, web, pve, textfile, state } = settings;
   const addresses: Finding[] = [];
   // One after the other: two that overlap must not get in each other's way here.
   for (const address of web.listenAddresses) addresses.push(await listenAddress(address, web));
@@ -20,6 +21,7 @@ export async function checkService({ settings, warnings }: Loaded): Promise<Find
     ...warnings.map((message): Finding => ({ level: "warning", subject: "configuration", message })),
     ...(await webConfig(web.configFile ?? web.keyPair)),
     ...addresses,
+    ...[...pve.modules].map(([name, module]) => pveModule(name, module)),
     ...(textfile.directory === undefined
       ? []
       : [textfileDirectory(textfile.directory, textfile.name), stateDirectory(state.directory)]),
@@ -27,6 +29,27 @@ export async function checkService({ settings, warnings }: Loaded): Promise<Find
 }
 
 const ok = (subject: string, message: string): Finding => ({ level: "ok", subject, message });
+
+/** Which hosts it is good for shows when /pve is asked for one. */
+function pveModule(name: string, { credentials, tls, port }: PveHostModule): Finding {
+  const subject = `/pve, module ${name}`;
+  try {
+    if (tls.caFile !== undefined) accessSync(tls.caFile, constants.R_OK);
+  } catch (error) {
+    return {
+      level: "error",
+      subject,
+      message: `the authorities cannot be read in ${tls.caFile}: ${reasonOf(error)}`,
+      remedy: "copy the cluster's /etc/pve/pve-root-ca.pem there, or set verify_ssl to true",
+    };
+  }
+  const { kind, user } = credentials;
+  const who = kind === "token" ? `the token ${user}!${credentials.tokenName}` : `the password of ${user}`;
+  return ok(
+    subject,
+    `asks HOST at port ${port} with ${who}: /pve?target=HOST&module=${encodeURIComponent(name)}`,
+  );
+}
 
 async function webConfig(source: Settings["web"]["keyPair"] | string): Promise<Finding[]> {
   if (source === undefined) return [];

@@ -31,8 +31,12 @@ export const PVE_DESCRIPTIONS: readonly CollectorDescription[] = PVE_COLLECTORS.
 }));
 
 /** `name` in full, "pve-status". */
-export function pveAvailability({ targets }: PveSettings, name: string): Availability {
-  if (targets.length === 0) return { available: false, reason: "pve.targets names none" };
+export function pveAvailability({ targets, modules }: PveSettings, name: string): Availability {
+  if (targets.length === 0)
+    return {
+      available: false,
+      reason: modules.size === 0 ? "pve.targets names none" : "pve.targets names none; /pve needs none",
+    };
   const collector = PVE_COLLECTORS.find((collector) => fullName(collector) === name);
   const named = targets.map((target) => target.name).join(", ");
   const isOn = (target: PveSettings["targets"][number]) =>

@@ -119,7 +119,7 @@ function internalError(error: unknown, faults: FaultLog): Response {
 }
 
 function status(parts: AppParts): Response {
-  const { nodeName, web } = parts.settings();
+  const { nodeName, web, pve } = parts.settings();
   const scraper = parts.scraper();
   return statusPage({
     build: parts.build,
@@ -127,6 +127,7 @@ function status(parts: AppParts): Response {
     telemetryPath: web.telemetryPath,
     collectors: scraper.names,
     outcomes: scraper.lastOutcomes(),
+    modules: [...pve.modules.keys()],
     now: new Date(),
   });
 }

@@ -10,6 +10,8 @@ export interface Status {
   /** Collectors that are enabled, in their order. */
   readonly collectors: readonly string[];
   readonly outcomes: readonly Outcome[];
+  /** What hosts of Proxmox VE can be asked with on /pve. */
+  readonly modules: readonly string[];
   readonly now: Date;
 }
 
@@ -48,8 +50,8 @@ function page(status: Status): Html {
 <a href="-/ready">Readiness</a>
 </nav>
 <main>
-<h2>Collectors</h2>
-${collectorTable(status, metrics)}
+${status.modules.length > 0 && status.collectors.length === 0 ? undefined : collectorSection(status, metrics)}
+${status.modules.length === 0 ? undefined : hostSection(status.modules)}
 <h2>About</h2>
 <dl>
 <dt>Version</dt><dd>${build.version}</dd>
@@ -62,6 +64,12 @@ ${collectorTable(status, metrics)}
 </html>
 `;
 }
+
+const collectorSection = (status: Status, metrics: string): Html => html`<h2>Collectors</h2>
+${collectorTable(status, metrics)}`;
+
+const hostSection = (modules: readonly string[]): Html => html`<h2>Proxmox VE</h2>
+<p><code>${"/pve?target=HOST&module=NAME"}</code> asks the host that it names, and tells what happened with <code>${"&debug=true"}</code>. Modules: ${modules.join(", ")}</p>`;
 
 function collectorTable({ collectors, outcomes, now }: Status, metrics: string): Html {
   if (collectors.length === 0)

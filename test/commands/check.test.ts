@@ -218,6 +218,45 @@ describe("files and directories", () => {
     expect(serviceIn(right, path)[0]?.message).toBe("the web configuration file is right: TLS off, 0 users");
   });
 
+  test("each module of a pve.yml is told with whom it asks as, and without its secret", async () => {
+    const path = join(scratch, "pve.yml");
+    writeFileSync(
+      path,
+      "default: {user: a@pve, token_name: m, token_value: planted}\nlab: {user: a@pve, password: planted, port: 8007}\n",
+    );
+    chmodSync(path, 0o600);
+    const report = await reportOf({ "config.file": path });
+    expect(report.works).toBe(true);
+    expect(report.service.filter(({ subject }) => subject.startsWith("/pve"))).toEqual([
+      {
+        level: "ok",
+        subject: "/pve, module default",
+        message: "asks HOST at port 8006 with the token a@pve!m: /pve?target=HOST&module=default",
+      },
+      {
+        level: "ok",
+        subject: "/pve, module lab",
+        message: "asks HOST at port 8007 with the password of a@pve: /pve?target=HOST&module=lab",
+      },
+    ]);
+    expect(JSON.stringify(report)).not.toContain("planted");
+  });
+
+  test("a module whose authorities are nowhere is an error", async () => {
+    const path = join(scratch, "pve-lost.yml");
+    writeFileSync(path, "default: {user: a@pve, password: p, verify_ssl: /lost/ca.pem}\n");
+    const report = await reportOf({ "config.file": path });
+    expect(report.works).toBe(false);
+    expect(serviceIn(report, "/pve, module default")).toEqual([
+      {
+        level: "error",
+        subject: "/pve, module default",
+        message: "the authorities cannot be read in /lost/ca.pem: no such file or directory",
+        remedy: "copy the cluster's /etc/pve/pve-root-ca.pem there, or set verify_ssl to true",
+      },
+    ]);
+  });
+
   test("the textfile's directories are looked at only if there is a textfile", async () => {
     const report = await reportOf({ "state.directory": "/proc/nowhere" });
     expect(report.service).toHaveLength(1);

@@ -1,4 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import { NO_PVE } from "../../src/config/pve.ts";
+import { Secret } from "../../src/config/secret.ts";
 import { collector, testApp } from "./support.ts";
 
 const page = async (app: ReturnType<typeof testApp>) => (await app.get("/")).text();
@@ -37,6 +39,22 @@ describe("the status page", () => {
 
   test("says where to look if nothing is collected", async () => {
     expect(await page(testApp([]))).toContain("plumbline check</code> tells why");
+  });
+
+  test("says how /pve is asked where there are modules, which is all that is served then", async () => {
+    const app = testApp([]);
+    const credentials = { kind: "password", user: "a@pve", password: Secret.of("planted") } as const;
+    const module = { credentials, tls: { verify: true }, timeoutMs: 5000, port: 8006, pathPrefix: "" };
+    app.settings = { ...app.settings, pve: { ...NO_PVE, modules: new Map([["lab<1>", module]]) } };
+    const html = await page(app);
+    expect(html).toContain("<code>/pve?target=HOST&#38;module=NAME</code>");
+    expect(html).toContain("lab&#60;1&#62;");
+    expect(html).not.toContain("No collector is enabled");
+    expect(html).not.toContain("planted");
+  });
+
+  test("says nothing of /pve where there is no module", async () => {
+    expect(await page(testApp())).not.toContain("/pve");
   });
 
   test("escapes whatever a collector says", async () => {
