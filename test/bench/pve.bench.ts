@@ -1,0 +1,266 @@
+/**
+ * What scrapes of a large Proxmox VE cost, each beside its floor in the same run. The API is simulated in a process of
+ * its own; plumbline is the built binary, but for one row that has no network in it.
+ *
+ *     bun test/bench/pve.bench.ts [--quick] [--json] [BINARY]
+ */
+import { resolve } from "node:path";
+import { Secret } from "../../src/config/secret.ts";
+import { expose } from "../../src/metrics/exposition.ts";
+import { OwnMetrics } from "../../src/metrics/own.ts";
+import { API_REQUESTS_TOTAL } from "../../src/pve/client.ts";
+import { PVE_COLLECTORS } from "../../src/pve/collectors.ts";
+import type { Connect } from "../../src/pve/endpoints.ts";
+import { TargetScraper } from "../../src/pve/scrape-target.ts";
+import { NO_PVE } from "../../src/pve/target.ts";
+import { ask } from "../support/pve-asking.ts";
+import { type Bodies, plainText } from "./pve-floor.ts";
+import { replay } from "./pve-replay.ts";
+import { serve } from "./pve-service.ts";
+import { type Simulation, simulate } from "./pve-simulator.ts";
+
+const flags = process.argv.slice(2).filter((word) => word.startsWith("--"));
+const quick = flags.includes("--quick");
+const named = process.argv.slice(2).find((word) => !word.startsWith("--"));
+const binary = resolve(named ?? `dist/plumbline-linux-${process.arch === "arm64" ? "arm64" : "x64"}`);
+const command = binary.endsWith(".ts") ? [process.execPath, binary] : [binary];
+
+const TARGETS = { cpuRatio: 1.5, wallRatio: 1.15, megabytes: 200, megabytesPerThousand: 10 };
+const LATENCY_MS = 50;
+const DEADLINE_MS = 9500;
+const ON_PVE = "/pve?target=127.0.0.1";
+
+interface Row {
+  readonly what: string;
+  readonly value: string;
+  readonly floor: string;
+  readonly target: string;
+  readonly met: boolean;
+}
+
+const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+const ms = (value: number): string => `${value.toFixed(value < 100 ? 1 : 0)} ms`;
+const times = <T>(count: number, work: () => Promise<T>): Promise<T[]> =>
+  Array.from({ length: count }).reduce<Promise<T[]>>(
+    async (before) => [...(await before), await work()],
+    Promise.resolve([]),
+  );
+
+/** CPU time of this process, all its threads, for one of `count`. */
+async function ownCpuMs(count: number, work: () => unknown): Promise<number> {
+  const before = process.cpuUsage();
+  for (let i = 0; i < count; i++) await work();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000 / count;
+}
+
+const MIDDLE: Simulation = { size: { nodes: 20, guests: 1000, release: "9.2" } };
+
+async function benchCpu(): Promise<Row[]> {
+  await using simulated = await simulate(MIDDLE);
+  await using service = await serve(command, simulated.url);
+  await simulated.asked();
+  const { text } = await service.scrape(ON_PVE);
+  const { paths } = await simulated.asked();
+  const asked = paths.map(async (path) => [path, (await ask(simulated.url, path)).body] as const);
+  const bodies: Bodies = new Map(await Promise.all(asked));
+  const titles = new Map(
+    [...text.matchAll(/^# HELP (\S+) .*\n# TYPE .*\n/gm)].map(([lines, name]) => [name, lines]),
+  );
+  const floor = () => plainText(bodies, (family) => titles.get(family) ?? "");
+  refuseOtherLines(text, decoder.decode(floor()));
+  const exposition = withoutNetwork(bodies, simulated.url);
+
+  const BATCH = 10;
+  const theirs: number[] = [];
+  const decoded: number[] = [];
+  const whole: number[] = [];
+  for (let round = 0; round < (quick ? 9 : 21); round++) {
+    theirs.push(await ownCpuMs(BATCH, floor));
+    decoded.push(await ownCpuMs(BATCH, exposition));
+    const before = service.cpuMs();
+    await times(BATCH, () => service.scrape(ON_PVE));
+    whole.push((service.cpuMs() - before) / BATCH);
+  }
+  // The first rounds compile.
+  const floorMs = median(theirs.slice(3));
+  const row = (what: string, cpus: readonly number[]): Row => {
+    const cpuMs = median(cpus.slice(3));
+    const ratio = cpuMs / floorMs;
+    return {
+      what: `/pve, 20 nodes, 1,000 guests: ${what}`,
+      value: `${ms(cpuMs)}, ${ratio.toFixed(2)} ×`,
+      floor: `${ms(floorMs)} (JSON.parse of the bodies, the lines as plain strings)`,
+      target: `≤ ${TARGETS.cpuRatio} ×`,
+      met: ratio <= TARGETS.cpuRatio,
+    };
+  };
+  return [
+    row("CPU from bodies to exposition", decoded),
+    row(`CPU of the process, ${paths.length} calls over TLS and the answer included`, whole),
+  ];
+}
+
+const decoder = new TextDecoder();
+
+/** The floor must be the same work: but for their order, the same lines. */
+function refuseOtherLines(ours: string, plain: string): void {
+  const [a = [], b = []] = [ours.replaceAll(/^.*plumbline_.*\n/gm, ""), plain].map((text) =>
+    text.split("\n").sort(),
+  );
+  const different = a.findIndex((line, index) => line !== b[index]);
+  if (a.length !== b.length || different !== -1)
+    throw new Error(`the floor differs: ${a[different]} and ${b[different]}`);
+}
+
+/** The scrape as /pve does it, whose calls are answered at once. */
+function withoutNetwork(bodies: Bodies, endpoint: string): () => Promise<Uint8Array> {
+  const own = new OwnMetrics(
+    { version: "", revision: "", runtime: "", runtimeVersion: "" },
+    { processMetrics: false },
+  );
+  const connect: Connect = () => ({
+    get: async (path) => JSON.parse(decoder.decode(bodies.get(path))).data,
+    serverDate: undefined,
+    close() {},
+  });
+  const log = { debug() {}, info() {}, warn() {}, error() {} };
+  const scraper = new TargetScraper(NO_PVE, own, log, connect);
+  // It counts its requests, of which there are none.
+  own.counter(API_REQUESTS_TOTAL).inc({ result: "ok" }, 0);
+  const secret = new Secret(() => "none");
+  const request = {
+    ...{ target: "localhost", endpoint, moduleName: "default" },
+    module: {
+      credentials: { kind: "token", user: "plumbline@pve", tokenName: "metrics", secret },
+      tls: { verify: true },
+      timeoutMs: 5000,
+    },
+    collectors: PVE_COLLECTORS.filter(({ defaults }) => defaults.pve === true),
+  } as const;
+  return async () => {
+    const context = { signal: new AbortController().signal, deadline: performance.now() + 10_000 };
+    const answer = await scraper.scrape(request, context);
+    if (answer.kind !== "answered") throw answer.failure;
+    return expose(answer.sets, "text").body;
+  };
+}
+
+const SIZE = { nodes: 32, guests: 5000, storages: 12, drivesPerNode: 24, release: "9.2" } as const;
+const NODES = Array.from({ length: SIZE.nodes }, (_, i) => `pve${i + 1}`);
+const DEAD = NODES.slice(-3);
+
+/** 5 + 3 + 1 + 7N calls; all wait for /cluster/status, then go out four at a time. Those for replication jobs follow one another. */
+function bestMs(): number {
+  const calls = 5 + 3 + 1 + 7 * SIZE.nodes;
+  return LATENCY_MS * (1 + Math.max(Math.ceil((calls - 1) / 4), SIZE.nodes));
+}
+
+/** Gives the series too. */
+async function benchWall(): Promise<{ readonly row: Row; readonly series: readonly string[] }> {
+  await using simulated = await simulate({ size: SIZE, knobs: { latencyMs: LATENCY_MS } });
+  await using service = await serve(command, simulated.url);
+  await service.scrape("/metrics");
+  const walls: number[] = [];
+  const replays: number[] = [];
+  let text = "";
+  for (let round = 0; round < (quick ? 3 : 7); round++) {
+    await simulated.asked();
+    const scrape = await service.scrape("/metrics");
+    const { paths, highest } = await simulated.asked();
+    if (highest > 4) throw new Error(`${highest} calls were open at once`);
+    walls.push(scrape.ms);
+    replays.push(await replay(simulated.url, paths));
+    ({ text } = scrape);
+  }
+  const wallMs = median(walls);
+  const ratio = wallMs / bestMs();
+  const series = seriesOf(text);
+  const row = {
+    what: `/metrics, 32 nodes, 5,000 guests, ${LATENCY_MS} ms a call, 4 at a time, ${series.length} series: wall`,
+    value: `${ms(wallMs)}, ${ratio.toFixed(2)} ×`,
+    floor: `${ms(bestMs())} (computed); ${ms(median(replays))} (the same calls, and nothing made of them)`,
+    target: `≤ ${TARGETS.wallRatio} × computed`,
+    met: ratio <= TARGETS.wallRatio,
+  };
+  return { row, series };
+}
+
+const seriesOf = (text: string): string[] =>
+  text.split("\n").flatMap((line) => (line.startsWith("pve_") ? line.slice(0, line.lastIndexOf(" ")) : []));
+
+/** What comes of a slow reading, of which a scrape starts one, is there sooner or later. */
+const SLOW = /^pve_(?:certificate_|physical_disk_(?:health|wearout|smart))/;
+const NODE = /"(?:node\/|storage\/|network\/)?(pve\d+)[/"]/;
+/** Whether the series is about a node, and one that lives. */
+function isOfLiving(series: string): boolean {
+  const node = NODE.exec(series)?.[1];
+  return node !== undefined && !DEAD.includes(node) && !SLOW.test(series);
+}
+
+async function benchDeadNodes(all: readonly string[]): Promise<Row> {
+  const knobs = { latencyMs: LATENCY_MS, hangMs: 60_000 };
+  await using simulated = await simulate({ size: SIZE, knobs, hung: DEAD });
+  await using service = await serve(command, simulated.url);
+  const scrapes = await times(quick ? 2 : 5, () => service.scrape("/metrics"));
+  const expected = all.filter(isOfLiving);
+  const missing = scrapes.map(({ text }) => {
+    const found = new Set(seriesOf(text));
+    return expected.filter((series) => !found.has(series)).length;
+  });
+  const slowestMs = Math.max(...scrapes.map((scrape) => scrape.ms));
+  const lost = Math.max(...missing);
+  return {
+    what: `the same with 3 nodes dead, ${expected.length} series of the other 29`,
+    value: `${ms(median(scrapes.map((scrape) => scrape.ms)))}, at most ${ms(slowestMs)}; ${lost} series missing`,
+    floor: `${ms(5000)} (the time that a call may take)`,
+    target: `≤ ${ms(DEADLINE_MS)}, none missing`,
+    met: slowestMs <= DEADLINE_MS && lost === 0,
+  };
+}
+
+async function benchMemory(): Promise<Row> {
+  // What they wait for takes no memory: without latency they come sooner.
+  await using simulated = await simulate({ size: SIZE });
+  await using service = await serve(command, simulated.url);
+  const points: { scrape: number; megabytes: number }[] = [];
+  const scrapes = quick ? 60 : 1000;
+  for (let scrape = 1; scrape <= scrapes; scrape++) {
+    await service.scrape("/metrics");
+    points.push({ scrape, megabytes: service.residentMegabytes() });
+  }
+  await Bun.sleep(3000);
+  const after = service.residentMegabytes();
+  const highest = Math.max(...points.map(({ megabytes }) => megabytes));
+  const perThousand = slope(points.slice(points.length / 2)) * 1000;
+  return {
+    what: `resident, ${scrapes} such scrapes without a pause, 3 s later`,
+    value: `${after.toFixed(0)} MB; at most ${highest.toFixed(0)} MB meanwhile, ${perThousand.toFixed(1)} MB more per 1,000 scrapes`,
+    floor: "",
+    target: `≤ ${TARGETS.megabytes} MB and flat`,
+    met: after <= TARGETS.megabytes && (quick || perThousand < TARGETS.megabytesPerThousand),
+  };
+}
+
+/** Least squares: megabytes a scrape. */
+function slope(points: readonly { scrape: number; megabytes: number }[]): number {
+  const x = points.reduce((sum, point) => sum + point.scrape, 0) / points.length;
+  const y = points.reduce((sum, point) => sum + point.megabytes, 0) / points.length;
+  const up = points.reduce((sum, point) => sum + (point.scrape - x) * (point.megabytes - y), 0);
+  return up / points.reduce((sum, point) => sum + (point.scrape - x) ** 2, 0);
+}
+
+const cpu = await benchCpu();
+const { row: wall, series } = await benchWall();
+const rows = [...cpu, wall, await benchDeadNodes(series), await benchMemory()];
+const table = rows.map(
+  ({ what, value, floor, target, met }) =>
+    `| ${what} | ${value} | ${floor} | ${target} | ${met ? "met" : "MISSED"} |`,
+);
+process.stdout.write(
+  flags.includes("--json")
+    ? `${JSON.stringify(rows, null, 2)}\n`
+    : `| what | measured (median) | floor | target | |\n|---|---|---|---|---|\n${table.join("\n")}\n`,
+);
+process.exit(rows.every(({ met }) => met) ? 0 : 1);
