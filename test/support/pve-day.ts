@@ -32,6 +32,9 @@ export interface PveDay {
 /** It is scraped so often, and at each of its moments. */
 export async function recordPveDay(everyMs: number): Promise<PveDay> {
   setSystemTime(new Date(DAY_BEGINS_MS));
+  // A subscription ends at midnight where its reader is.
+  const { TZ } = process.env;
+  process.env["TZ"] = "UTC";
   await using api = livingPveApi(0);
   const url = await api.start();
   const log = recordingLog();
@@ -67,6 +70,7 @@ export async function recordPveDay(everyMs: number): Promise<PveDay> {
   } finally {
     source.close();
     setSystemTime();
+    process.env["TZ"] = TZ ?? "UTC";
   }
 }
 
