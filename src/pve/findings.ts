@@ -7,9 +7,10 @@ import { MAX_BYTES, type Opening } from "./endpoints.ts";
 import { PveFailure } from "./failure.ts";
 import type { ClusterStatus } from "./model.ts";
 import { PERMISSIONS_PATH, Permissions } from "./permissions.ts";
-import { lacking, rightsCommands } from "./rights.ts";
+import { lacking, readsNothing, rightsCommands } from "./rights.ts";
 import type { TargetRound } from "./round.ts";
 import type { OfTarget } from "./scrape.ts";
+import { smartFindings } from "./smart-times.ts";
 import type { PveTarget } from "./target.ts";
 
 /** Which collectors a target is asked by, of bare name: the first of them speaks for the target. */
@@ -28,10 +29,11 @@ export async function findingsOf(
 }
 
 async function aboutOne(
-  { round, site: { target }, result }: OfTarget,
+  { round, site, result }: OfTarget,
   collectorsOf: CollectorsOf,
   context: ScrapeContext,
 ): Promise<Finding[]> {
+  const { target } = site;
   const opening = await round.opening;
   const collectors = collectorsOf(target);
   const leads = collectors[0] === result.collector.name;
@@ -39,11 +41,21 @@ async function aboutOne(
   // The target's own trouble is told once, and not by each collector.
   if (isLost && !leads) return [];
   const permissions = await permissionsOf(round, opening, context);
-  return [
-    ...(leads ? targetFindings(target, opening, permissions, collectors) : []),
-    ...(isLost ? [] : collectorFindings(target, opening.endpoint, result, permissions)),
-  ];
+  const ofTarget = leads ? targetFindings(target, opening, permissions, collectors) : [];
+  if (isLost) return ofTarget;
+  const ofCollector = collectorFindings(target, opening.endpoint, result, permissions);
+  const ofDisks =
+    result.collector.name === "physical-disks"
+      ? await smartFindings(site, opening, context.deadline - RESERVE_MS)
+      : [];
+  // What was read may be said to work, but not what was not.
+  const others = ofDisks.length > 0 ? ofCollector.filter(({ message }) => message !== WORKS) : ofCollector;
+  return [...ofTarget, ...others, ...ofDisks];
 }
+
+/** Of the check's time, for what comes after the last call. */
+const RESERVE_MS = 200;
+const WORKS = "works";
 
 const isWholeTarget = ({ state, status }: Opening): boolean =>
   state === "silent" || (status instanceof PveFailure && status.reason === "unauthorized");
@@ -161,11 +173,12 @@ function collectorFindings(
     permissions === undefined || failed.some(({ reason }) => reason === "forbidden")
       ? []
       : lacking(collector.name, permissions);
+  const isAll = missing.length > 0 && permissions !== undefined && readsNothing(collector.name, permissions);
   const thinner = missing.map(
     ({ privilege, path }): Finding => ({
-      level: "warning",
+      level: isAll ? "error" : "warning",
       subject,
-      message: `lacks ${privilege.replaceAll("|", " or ")} on ${path}: what it covers is left out, and nothing says so`,
+      message: `lacks ${privilege.replaceAll("|", " or ")} on ${path}: ${isAll ? "nothing is read without" : "what it covers is left out, and nothing says so"}`,
     }),
   );
   if (lost.length > 0 || thinner.length > 0) return [...lost, ...thinner];
@@ -175,7 +188,7 @@ function collectorFindings(
       {
         level: success ? "ok" : "warning",
         subject,
-        message: isEmpty ? "works; there is nothing to read" : "works",
+        message: isEmpty ? "works; there is nothing to read" : WORKS,
       },
     ];
   }

@@ -49,6 +49,13 @@ export function lacking(collector: string, permissions: Permissions): readonly M
   });
 }
 
+/** Whether nobody gave what PVEAuditor does not have, without which nothing is read at all. */
+export const readsNothing = (collector: string, permissions: Permissions): boolean =>
+  collector === "backups" &&
+  lacking(collector, permissions).some(
+    ({ privilege }) => !permissions.paths.some((path) => permissions.allows(privilege, path)),
+  );
+
 /** As they are typed on a host of the cluster; `collectors` are those that are on, `deeper` the paths with entries of their own. */
 export function rightsCommands(
   credentials: PveCredentials,

@@ -56,7 +56,7 @@ async function target(
 }
 
 /** As the command does: all collectors that are on at once. */
-async function check(targets: readonly PveTarget[]): Promise<Finding[]> {
+async function check(targets: readonly PveTarget[], timeoutMs = 8000): Promise<Finding[]> {
   const own = new OwnMetrics(
     { version: "", revision: "", runtime: "", runtimeVersion: "" },
     { processMetrics: false },
@@ -72,7 +72,7 @@ async function check(targets: readonly PveTarget[]): Promise<Finding[]> {
     SILENT,
   );
   try {
-    const context = { signal: new AbortController().signal, deadline: performance.now() + 8000 };
+    const context = { signal: new AbortController().signal, deadline: performance.now() + timeoutMs };
     return (await Promise.all(source.collectors.map((collector) => collector.check(context)))).flat();
   } finally {
     source.close();
@@ -149,6 +149,37 @@ describe("check of Proxmox VE", () => {
     expect(rights?.remedy).toContain(
       "pveum acl modify /vms --users plumbline@pve --roles Plumbline,PlumblineBackup",
     );
+  });
+
+  test("says that backups do not work where nobody gave the right to list them", async () => {
+    const backups = { collectors: { backups: true } };
+    const findings = await check([await target(backups)]);
+    expect(about(findings, "home, backups").map(({ level, message }) => `${level}: ${message}`)).toEqual([
+      "error: lacks Datastore.AllocateSpace on /storage: nothing is read without",
+      "error: lacks VM.Backup on /vms: nothing is read without",
+    ]);
+    const acl = {
+      "/": ["PVEAuditor"],
+      "/storage/pbs": ["PVEAuditor", "PlumblineBackup"],
+      "/vms": ["PVEAuditor", "PlumblineBackup"],
+    };
+    const onOne = await check([await target(backups, { users: [userWith(acl)] })]);
+    expect(onOne.filter(({ level }) => level === "error")).toEqual([]);
+  });
+
+  test("names the nodes whose disks take too long to be asked for their health", async () => {
+    const physicalDisks = { smartIntervalMs: 3_600_000, excludeNodes: ["pve2"] };
+    const quick = await check([await target({ physicalDisks })]);
+    expect(about(quick, "home, physical-disks").map(({ message }) => message)).toEqual(["works"]);
+    const slow = await check([await target({ physicalDisks }, { knobs: { smartMs: 3000 } })], 2000);
+    expect(about(slow, "home, physical-disks")).toEqual([
+      {
+        level: "warning",
+        subject: "home, physical-disks",
+        message: "the health of the disks of pve1, pve3 did not come in the time of this check",
+        remedy: expect.stringMatching(/--scrape\.timeout.*exclude_nodes/),
+      },
+    ]);
   });
 
   test("tells a refused token once, with the lines that make one, and without the secret", async () => {
