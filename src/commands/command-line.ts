@@ -3,7 +3,7 @@ import { Command, CommanderError, Help, Option } from "commander";
 import { type Catalogue, catalogue, type Setting } from "../config/catalogue.ts";
 import { environment } from "../config/environment.ts";
 import { ConfigError } from "../config/error.ts";
-import { type FlagValues, type Loaded, load, type Program } from "../config/load.ts";
+import { defaultUnder, type FlagValues, type Loaded, load, type Program } from "../config/load.ts";
 import { nearest } from "../config/nearest.ts";
 import { writeStandardError } from "../log/standard-error.ts";
 import type { CollectorDescription } from "../metrics/collector.ts";
@@ -107,7 +107,7 @@ export function commandLine(
   const addFlags = (command: Command, sections: readonly string[]): Command => {
     for (const section of sections)
       for (const setting of known.settings.filter((setting) => setting.section === section))
-        for (const option of options(setting, helpOf.get(setting.name))) command.addOption(option);
+        for (const option of options(setting, helpOf.get(setting.name), program)) command.addOption(option);
     return sections.length === 0 ? command : command.addHelpText("after", CLOSING);
   };
   const loadFor = (command: Command): Loaded =>
@@ -261,10 +261,13 @@ function subcommand(parent: Command, name: string, description: string): Command
 /** Switches that `--no-…` turns off: one line in the help instead of two. */
 const HAS_OPPOSITE = new WeakSet<Option>();
 
-function options(setting: Setting, help: string | undefined): Option[] {
+function options(setting: Setting, help: string | undefined, program: Program): Option[] {
   const { about, flag, section, kind } = setting;
   const value = kind === "switch" ? "" : ` <${about.placeholder ?? "value"}>`;
-  const option = new Option(`--${flag}${value}`, `${help ?? about.description}${defaultOf(setting)}`);
+  const option = new Option(
+    `--${flag}${value}`,
+    `${help ?? about.description}${defaultOf(setting, program)}`,
+  );
   option.helpGroup(`${section}:`);
   if (kind === "list")
     option.argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), text]);
@@ -282,8 +285,9 @@ function options(setting: Setting, help: string | undefined): Option[] {
 const flagsOf = ({ flag, about }: Setting): readonly string[] =>
   about.otherFlag === undefined ? [flag] : [flag, about.otherFlag];
 
-function defaultOf({ about, fallback }: Setting): string {
-  const text = fallback === undefined ? about.defaultText : String(fallback);
+function defaultOf({ name, about, fallback }: Setting, program: Program): string {
+  const usual = fallback === undefined ? about.defaultText : String(fallback);
+  const text = defaultUnder(program, name) ?? usual;
   return text === undefined || text === "false" ? "" : ` (default: ${text})`;
 }
 

@@ -42,6 +42,10 @@ export async function run(loaded: Loaded, open: Open = openCollectors): Promise<
   if (lock === undefined) return NOT_WRITTEN;
   try {
     const outcomes = await writeTextfile({ directory, name }, settings, ownMetrics(), log, open);
+    if (outcomes.length === 0)
+      log.warn(
+        "no collector is enabled: nothing but plumbline's own metrics was written; `plumbline check` says why",
+      );
     const failed = outcomes.some(({ success }) => !success);
     return failed && settings.textfile.strict ? COLLECTOR_FAILED : WRITTEN;
   } catch (error) {

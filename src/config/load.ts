@@ -92,6 +92,12 @@ const DEFAULTS: Readonly<Record<Program, Readonly<Record<string, unknown>>>> = {
   pve_exporter: { "web.listen_addresses": ["[::]:9221"] },
 };
 
+/** A default that the program's name changes, as text; by the setting's name. */
+export function defaultUnder(program: Program, name: string): string | undefined {
+  const value = name === "config.file" ? DEFAULT_FILE[program] : DEFAULTS[program][name];
+  return value === undefined ? undefined : String(value);
+}
+
 function collectorsOff(program: Program, collectors: readonly string[]): Record<string, boolean> {
   const others = program === "plumbline" ? [] : collectors.filter((name) => pveName(name) === undefined);
   return Object.fromEntries(others.map((name) => [name, false]));

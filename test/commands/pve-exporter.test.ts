@@ -31,19 +31,17 @@ const PVE_YML = file(
 );
 
 /** The shell gives the program another name, as a link to the executable does. */
+const asPveExporter = (flags: readonly string[]): string[] => [
+  "bash",
+  "-c",
+  'exec -a pve_exporter "$@"',
+  "bash",
+  process.execPath,
+  join(ROOT, "src/main.ts"),
+  ...flags,
+];
 const pveExporter = (flags: readonly string[], environment: Readonly<Record<string, string>> = {}): Process =>
-  watch(
-    [
-      "bash",
-      "-c",
-      'exec -a pve_exporter "$@"',
-      "bash",
-      process.execPath,
-      join(ROOT, "src/main.ts"),
-      ...flags,
-    ],
-    environment,
-  );
+  watch(asPveExporter(flags), environment);
 
 const LISTEN = "--web.listen-address=127.0.0.1:0";
 const addressOf = (service: Process) => service.line(/address="?(https?:[^\s"]+)/);
@@ -97,6 +95,14 @@ describe("pve_exporter", () => {
   test("wants both, the key and the certificate", async () => {
     await using service = pveExporter([LISTEN, `--config.file=${PVE_YML}`, "--server.keyfile=/key.pem"]);
     expect(await service.line(/(belong together)/)).toBe("belong together");
+  });
+
+  test("has its own defaults in its help", async () => {
+    const { exitCode, stdout } = Bun.spawnSync(asPveExporter(["--help"]));
+    expect(exitCode).toBe(0);
+    const text = String(stdout).replaceAll(/\s+/g, " ");
+    expect(text).toContain("(default: [::]:9221)");
+    expect(text).toContain("(default: /etc/prometheus/pve.yml)");
   });
 
   test("names its file where it cannot be read", async () => {

@@ -84,6 +84,10 @@ describe("plumbline textfile", () => {
       expect(line).toMatch(/^[a-z_]+(\{.*\})? [^ ]+$/);
   });
 
+  test("says so where there was nothing to collect", async () => {
+    expect(await ran({})).toEqual({ code: 0, log: expect.stringContaining("no collector is enabled") });
+  });
+
   test("says when it collected", async () => {
     const before = Date.now() / 1000;
     await ran({});
