@@ -39,24 +39,39 @@ export const VM_PRESSURE: PveCollector = {
   async collect(round, report) {
     if ((await round.release()).major < 9) return;
     const lists = (await round.nodes()).flatMap((node) => KINDS.map((kind) => ({ node, kind })));
+    const running: Guest[] = [];
     await forEach(lists, report, async ({ node, kind }) => {
       // With `full=1` each VM's monitor would be asked, and one that is stuck hangs the call.
       const path = `/nodes/${node}/${kind.type}`;
-      addGuests(report, node, kind, rowsOf(await round.get(path, { node }), path, report));
+      const rows = rowsOf(await round.get(path, { node }), path, report);
+      running.push(...runningOf(report, node, kind, rows));
     });
+    // Ordered once here, and not once for each family.
+    for (const { labels, row, families } of running.sort((a, b) => (a.labels.id < b.labels.id ? -1 : 1)))
+      for (const { member, family } of families) addPercentage(report, family, labels, row[member]);
   },
 };
 
-function addGuests(report: Report, node: string, { type, families }: Kind, rows: readonly Row[]): void {
+interface Guest extends Pick<Kind, "families"> {
+  readonly labels: { readonly id: string; readonly node: string };
+  readonly row: Row;
+}
+
+function runningOf(
+  report: Report,
+  node: string,
+  { type, families }: Kind,
+  rows: readonly Row[],
+): readonly Guest[] {
+  const running: Guest[] = [];
   const seen = new Set<number>();
   for (const row of rows) {
     const vmid = vmidOf(row["vmid"]);
     if (vmid === undefined) report.lose("invalid");
     else if (seen.has(vmid)) report.leaveOut("duplicate");
-    else if (row["status"] === "running") {
-      const labels = { id: `${type}/${vmid}`, node };
-      for (const { member, family } of families) addPercentage(report, family, labels, row[member]);
-    }
+    else if (row["status"] === "running")
+      running.push({ labels: { id: `${type}/${vmid}`, node }, row, families });
     if (vmid !== undefined) seen.add(vmid);
   }
+  return running;
 }
