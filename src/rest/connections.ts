@@ -50,7 +50,7 @@ export class Connections {
       timeout: false,
       signal,
       fetch: (input, init) =>
-        fetch(new Request(input, init)).catch((error) => {
+        fetch(input instanceof Request ? input : new Request(input, init)).catch((error) => {
           throw unanswered(error, where, showsCertificate);
         }),
     });
