@@ -98,11 +98,14 @@ const notImplemented = (path: string) => new Refusal(501, `Method 'GET ${path}' 
 /** The paths that PVE names to everybody, and those of the lists. */
 const NAMED_PATHS = ["/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms"];
 
-function permissions({ rights }: Call) {
+function permissions({ rights, asked }: Call) {
+  const ofOtherReleases = asked.release === 9 ? "VM.Monitor" : "VM.GuestAgent.Audit";
   const paths = [...new Set([...NAMED_PATHS, ...rights.paths])];
   return Object.fromEntries(
     paths.flatMap((path) => {
-      const held = PRIVILEGES.filter((privilege) => rights.can(privilege, path));
+      const held = PRIVILEGES.filter(
+        (privilege) => privilege !== ofOtherReleases && rights.can(privilege, path),
+      );
       return held.length === 0 ? [] : [[path, Object.fromEntries(held.map((privilege) => [privilege, 1]))]];
     }),
   );

@@ -1,6 +1,6 @@
 /** What a person does about a failed call: the sentence that a log, `check` and the answer of /pve end with. */
 import { identityOf, type PveCredentials, type PveEndpoint } from "./endpoint.ts";
-import type { MissingRight, PveFailure } from "./failure.ts";
+import type { PveFailure } from "./failure.ts";
 import { STATUS_PATH } from "./shared-calls.ts";
 
 /** Undefined where the message says it all. `entries`: paths of access control lists, as /access/permissions has them. */
@@ -12,8 +12,12 @@ export function adviceFor(
   const { hostname, port } = new URL(endpoint.url);
   const { status, network, reason, path } = failure;
   if (status === 401) return loginAdvice(hostname, endpoint.credentials);
-  if (status === 403 || failure.missing !== undefined)
-    return rightAdvice(failure.missing, endpoint.credentials, entries);
+  if (isOfRights(failure)) {
+    const { problem, commands, note } = rightAdvice(failure, endpoint.credentials, entries);
+    return commands.length === 0
+      ? `${problem}: see \`plumbline check\``
+      : `${problem}: ${commands.join("; ")}${note}`;
+  }
   if (network === "tls") return trustAdvice(hostname, endpoint);
   if (network === "connect")
     return `is ${hostname} the right name, does pveproxy run there, and does every firewall let port ${port || "443"} through?`;
@@ -27,6 +31,21 @@ export function adviceFor(
     return `\`journalctl -u pveproxy -u pvedaemon\` on ${hostname} may tell more`;
   return undefined;
 }
+
+/** The same for `check`, which breaks lines: commands stand on lines of their own, behind a first one that is none. */
+export function remedyFor(
+  failure: PveFailure,
+  endpoint: PveEndpoint,
+  entries: readonly string[] = [],
+): string | undefined {
+  if (!isOfRights(failure)) return adviceFor(failure, endpoint, entries);
+  const { problem, commands, note } = rightAdvice(failure, endpoint.credentials, entries);
+  return commands.length === 0
+    ? `${problem}; the lines for the target do`
+    : [`${problem}${note}; on a host of the cluster:`, ...commands].join("\n");
+}
+
+const isOfRights = ({ status, missing }: PveFailure): boolean => status === 403 || missing !== undefined;
 
 /** Whoever answers these in another way may be no Proxmox VE at all. */
 const FIRST_PATHS: ReadonlySet<string> = new Set([STATUS_PATH, "/access/ticket"]);
@@ -45,22 +64,29 @@ function loginAdvice(host: string, credentials: PveCredentials): string {
   return `${host} refuses the token ${identityOf(credentials)}: does it exist, is it enabled, and has it not expired? ${journal}; token_name is the part after the "!"`;
 }
 
+interface RightAdvice {
+  readonly problem: string;
+  readonly commands: readonly string[];
+  readonly note: string;
+}
+
 function rightAdvice(
-  missing: MissingRight | undefined,
+  { missing }: PveFailure,
   credentials: PveCredentials,
   entries: readonly string[],
-): string {
+): RightAdvice {
   const who = identityOf(credentials);
+  const commands = grantCommands(credentials);
   if (missing === undefined)
-    return `${who} lacks a right that the message does not name: ${grantCommands(credentials).join("; ")}`;
+    return { problem: `${who} lacks a right that the message does not name`, commands, note: "" };
   const { privilege, path } = missing;
-  const lacks = `${who} lacks ${privilege.replaceAll("|", " or ")} on ${path}`;
+  const problem = `${who} lacks ${privilege.replaceAll("|", " or ")} on ${path}`;
   if (!privilege.split("|").some((name) => AUDITOR.has(name)))
-    return `${lacks}, which the role PVEAuditor does not give: see \`plumbline check\``;
+    return { problem: `${problem}, which the role PVEAuditor does not give`, commands: [], note: "" };
   const deeper = entries.find((entry) => entry !== "/" && (entry === path || path.startsWith(`${entry}/`)));
-  const hides =
+  const note =
     deeper === undefined ? "" : `; the entry on ${deeper} replaces what / gives and has to give it too`;
-  return `${lacks}: ${grantCommands(credentials).join("; ")}${hides}`;
+  return { problem, commands, note };
 }
 
 /** What Proxmox VE's own role for readers has, of what is asked for. */

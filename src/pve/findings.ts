@@ -1,6 +1,6 @@
 /** What `plumbline check` says of Proxmox VE: of each target who answered and how, then collector by collector. */
 import type { Finding, ScrapeContext } from "../metrics/collector.ts";
-import { adviceFor } from "./advice.ts";
+import { remedyFor } from "./advice.ts";
 import type { SkipReason } from "./contract.ts";
 import type { PveEndpoint } from "./endpoint.ts";
 import { MAX_BYTES, type Opening } from "./endpoints.ts";
@@ -95,7 +95,7 @@ function targetFindings(
 ): Finding[] {
   const { credentials } = endpoint;
   if (status instanceof PveFailure) {
-    const advice = adviceFor(status, endpoint);
+    const advice = remedyFor(status, endpoint, permissions?.paths);
     const commands = status.status === 401 ? rightsCommands(credentials, collectors) : undefined;
     const remedy = [advice, commands].filter((part) => part !== undefined).join("\n");
     return [{ level: "error", subject: name, message: status.message, ...(remedy !== "" && { remedy }) }];
@@ -166,7 +166,7 @@ function collectorFindings(
   const subject = `${name}, ${collector.name}`;
   const failed = [...failures.values()].filter(({ reason }) => reason !== "gone");
   const lost = failed.map((failure): Finding => {
-    const remedy = REMEDIES[failure.reason] ?? adviceFor(failure, endpoint, permissions?.paths);
+    const remedy = REMEDIES[failure.reason] ?? remedyFor(failure, endpoint, permissions?.paths);
     return { level: "error", subject, message: failure.message, ...(remedy !== undefined && { remedy }) };
   });
   const missing =

@@ -77,8 +77,12 @@ export function rightsCommands(
     ...grants("/storage", "Plumbline,PlumblineBackup"),
     ...grants("/vms", "Plumbline,PlumblineBackup"),
   ];
+  // Each release refuses what only the other has.
+  const onOlder = collectors.includes("guest-fs")
+    ? "; before Proxmox VE 9 VM.Monitor in place of VM.GuestAgent.Audit"
+    : "";
   return [
-    `pveum role add Plumbline --privs "${privileges.join(" ")}"   # or use PVEAuditor`,
+    `pveum role add Plumbline --privs "${privileges.join(" ")}"   # or use PVEAuditor; \`role modify\` where it exists${onOlder}`,
     `pveum user add ${quoted(user)} --comment "plumbline exporter"   # where it does not exist yet`,
     grant("/", toUser, "Plumbline"),
     ...(credentials.kind === "token" && toToken !== undefined

@@ -127,4 +127,7 @@ test("everybody is told what they may", () => {
 test("release 8 asks for another right on the guest agent, which the auditor does not have", () => {
   const old = new PveCluster({ nodes: 1, guests: 3, release: "8.4" });
   expect(() => answered(old, "/nodes/pve1/qemu/100/agent/get-fsinfo")).toThrow("(/vms/100, VM.Monitor)");
+  const told = answered(old, "/access/permissions", 0, as({ "/": ["PVEAuditor"] }));
+  expect(told).toMatchObject({ "/vms": { "VM.Audit": 1 } });
+  expect(told).not.toMatchObject({ "/vms": { "VM.GuestAgent.Audit": 1 } });
 });

@@ -109,7 +109,7 @@ describe("check of Proxmox VE", () => {
     const [, rights] = about(findings, "home");
     expect(rights?.remedy?.split("\n")).toEqual([
       "on a host of the cluster:",
-      'pveum role add Plumbline --privs "Sys.Audit VM.Audit Datastore.Audit Pool.Audit SDN.Audit"   # or use PVEAuditor',
+      'pveum role add Plumbline --privs "Sys.Audit VM.Audit Datastore.Audit Pool.Audit SDN.Audit"   # or use PVEAuditor; `role modify` where it exists',
       'pveum user add plumbline@pve --comment "plumbline exporter"   # where it does not exist yet',
       "pveum acl modify / --users plumbline@pve --roles Plumbline",
       "pveum user token add plumbline@pve metrics --privsep 1   # where it does not exist yet",
@@ -138,8 +138,19 @@ describe("check of Proxmox VE", () => {
     expect(refused).toHaveLength(1);
     expect(refused[0]).toMatchObject({
       level: "error",
-      remedy: expect.stringMatching(/lacks Sys\.Audit on \/nodes\/pve\d.*pveum acl modify \//),
+      remedy: expect.stringMatching(
+        /lacks Sys\.Audit on \/nodes\/pve\d; on a host of the cluster:\npveum acl modify \/ --tokens \S+ --roles PVEAuditor\n/,
+      ),
     });
+  });
+
+  test("says which right agents need before Proxmox VE 9, where there is none of the same name", async () => {
+    const older = await target({ collectors: { "guest-fs": true } }, {}, { release: "8.4" });
+    const findings = await check([older]);
+    expect(about(findings, "home, guest-fs")[0]?.remedy).toMatch(
+      /lacks VM\.Monitor on .*, which the role PVEAuditor does not give; the lines for the target do$/,
+    );
+    expect(about(findings, "home")[1]?.remedy).toContain("before Proxmox VE 9 VM.Monitor in place of");
   });
 
   test("says of backups that the rights allow writing too", async () => {
