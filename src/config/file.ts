@@ -27,9 +27,9 @@ export interface ReadFile extends ConfigFile {
   readonly isOpen: boolean;
 }
 
-/** Throws ConfigError. */
-export function readConfigFile(path: string): ReadFile {
-  const { text, isOpen } = readText(path);
+/** `setting`: what names it. Throws ConfigError. */
+export function readConfigFile(path: string, setting = "--config.file"): ReadFile {
+  const { text, isOpen } = readText(path, setting);
   return { ...parseConfig(path, text), path, isOpen };
 }
 
@@ -144,7 +144,7 @@ export function pathText(path: Path): string {
 }
 
 /** Neither a FIFO nor a device may stop the start: the file is opened without waiting and must be a regular one. */
-function readText(path: string): { readonly text: string; readonly isOpen: boolean } {
+function readText(path: string, setting: string): { readonly text: string; readonly isOpen: boolean } {
   let fd: number | undefined;
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -154,7 +154,7 @@ function readText(path: string): { readonly text: string; readonly isOpen: boole
       throw new ConfigError({ text: `configuration file ${path} is ${kind}; name a regular file` });
     return { text: decode(path, readAtMost(fd, MAX_BYTES + 1)), isOpen: (stats.mode & 0o004) !== 0 };
   } catch (error) {
-    throw error instanceof ConfigError ? error : new ConfigError({ text: cannotRead(path, error) });
+    throw error instanceof ConfigError ? error : new ConfigError({ text: cannotRead(path, setting, error) });
   } finally {
     if (fd !== undefined) closeSync(fd);
   }
@@ -191,12 +191,12 @@ function decode(path: string, bytes: Buffer): string {
   }
 }
 
-function cannotRead(path: string, error: unknown): string {
+function cannotRead(path: string, setting: string, error: unknown): string {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   const start = `cannot read configuration file ${path}`;
   switch (code) {
     case "ENOENT":
-      return `${start}: no such file; check --config.file`;
+      return `${start}: no such file; check ${setting}`;
     case "EACCES":
       return `${start}: permission denied; the user that runs plumbline must be allowed to read it`;
     case "ENXIO":

@@ -125,7 +125,7 @@ function filesAt(
 /** Not read where the variables stand in its place. */
 function modulesFile(path: string | undefined, environment: Environment): ReadFile | undefined {
   if (path === undefined || hasPveVariables(environment)) return undefined;
-  return readConfigFile(path);
+  return readConfigFile(path, "pve.modules_file");
 }
 
 /** A value that somebody set. */

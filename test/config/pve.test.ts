@@ -96,6 +96,12 @@ describe("pve.yml", () => {
   });
 });
 
+test("a modules_file that is missing is told by its setting", () => {
+  expect(problemsOf(() => loaded({ "pve.modules-file": "/nowhere/pve.yml" }))).toEqual([
+    "cannot read configuration file /nowhere/pve.yml: no such file; check pve.modules_file",
+  ]);
+});
+
 describe("warnings", () => {
   const warningsOf = (path: string) => {
     const copy = join(scratch, "copy.yml");
