@@ -128,11 +128,13 @@ export class SlowReadings {
     await this.#running?.done;
   }
 
-  /** For `restore` in another process with the same clock. */
+  /** For `restore` in another process with the same clock. Those that wait for their turn come first, in its order. */
   saved(): SavedReadings {
-    return [...this.#entries.values()].map(({ failed, about, ...entry }) => ({
+    const waiting = [...this.#queue.keys()].flatMap((key) => this.#entries.get(key) ?? []);
+    return [...new Set([...waiting, ...this.#entries.values()])].map(({ failed, about, ...entry }) => ({
       ...entry,
       about: [...about],
+      missed: this.#queue.get(keyOf(entry)),
       // Anything but a PveFailure is a bug, which the next run shall meet again.
       ...(failed?.error instanceof PveFailure && {
         failed: savedFailure(failed.at, failed.timeouts, failed.error),
@@ -143,8 +145,9 @@ export class SlowReadings {
   /** Goes on from what another process saved. What lies in the future is of another clock, and is forgotten. */
   restore(saved: SavedReadings): void {
     const now = this.#clock.now();
-    for (const { kind, subject, value, made, failed, about } of saved) {
+    for (const { kind, subject, value, made, failed, about, missed } of saved) {
       if (Math.max(made?.at ?? 0, failed?.at ?? 0) > now + CLOCK_STEP_MS) continue;
+      if (missed !== undefined) this.#queue.set(keyOf({ kind, subject }), missed);
       const error = failed && new PveFailure(failed.reason, failed.path, failed.message);
       Object.assign(this.#entry(kind, subject), {
         value,
@@ -292,6 +295,8 @@ export const SavedReadingsSchema = v.array(
     made: v.optional(v.object({ at: At, unixMs: At })),
     failed: v.optional(SavedFailureSchema),
     about: v.array(v.string()),
+    /** Of one that waits for its turn: the rounds since it was asked for. */
+    missed: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
   }),
 );
 export type SavedReadings = v.InferOutput<typeof SavedReadingsSchema>;

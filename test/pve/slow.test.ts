@@ -289,6 +289,19 @@ describe("readings that go on in another process", () => {
     expect(paths()).toEqual([]);
   });
 
+  test("take turns there too, whatever is asked for first, and whatever is not asked for any more", async () => {
+    const asked: string[] = [];
+    let saved: unknown = [];
+    for (const subjects of ["abc", "abc", "ac", "ac", "abc", "c", "c", "c", "c", "c"]) {
+      const { slow, scrape, paths } = reborn(saved, asked.length * MINUTE);
+      await scrape([...subjects], { intervalMs: MINUTE });
+      asked.push(paths().join());
+      saved = slow.saved();
+    }
+    // In the end a and b wait, and hold c up for three runs.
+    expect(asked).toEqual(["a", "b", "c", "a", "c", "", "", "", "c", "c"]);
+  });
+
   test("are forgotten where they come from the future of another clock", async () => {
     const first = target();
     first.clock.ms = HOUR;
