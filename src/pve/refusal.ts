@@ -38,8 +38,10 @@ export function failureOf({ reason, message, status }: RestFailure, path: string
     case "connect":
     case "tls":
       return new PveFailure("unreachable", path, message, { network: reason });
-    case "credentials":
-      return new PveFailure("unauthorized", path, message);
+    case "credentials": {
+      const remedy = "copy the cluster's /etc/pve/pve-root-ca.pem there, for plumbline's user to read";
+      return new PveFailure("unauthorized", path, `${message}; ${remedy}`);
+    }
     default:
       return new PveFailure("invalid", path, message, answer);
   }

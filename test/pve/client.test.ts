@@ -342,7 +342,7 @@ describe("the server is trusted", () => {
     expect((await caller.get()).failure).toMatchObject({
       reason: "unauthorized",
       status: undefined,
-      message: `cannot use the CA file ${file}: no such file`,
+      message: `cannot use the CA file ${file}: no such file; copy the cluster's /etc/pve/pve-root-ca.pem there, for plumbline's user to read`,
     });
   });
 });

@@ -217,7 +217,9 @@ describe("check of Proxmox VE", () => {
     };
     const findings = await check([lost]);
     expect(findings).toHaveLength(1);
-    expect(findings[0]?.message).toBe("cannot use the CA file /lost/ca.pem: no such file");
+    expect(findings[0]?.message).toBe(
+      "cannot use the CA file /lost/ca.pem: no such file; copy the cluster's /etc/pve/pve-root-ca.pem there, for plumbline's user to read",
+    );
     expect(findings[0]?.remedy).toBeUndefined();
   });
 
