@@ -56,7 +56,7 @@ const hasSecret = (written: string | undefined): boolean =>
 function* warningsOf({ allowedTargets, targets, modules }: PveSettings): Generator<string> {
   const isOpen = ([, module]: readonly [string, PveHostModule]) => !module.tls.verify;
   for (const [name] of allowedTargets === undefined ? [...modules].filter(isOpen) : [])
-    yield `module ${name} has verify_ssl: false and pve.allowed_targets is not set: whoever can ask /pve can have its token or password sent to a host of his own; set pve.allowed_targets, or verify_ssl to the file of an authority`;
+    yield `module ${name} has verify_ssl: false and pve.allowed_targets is not set: whoever can ask /pve can have its token or password sent to a host of his own; set pve.allowed_targets (--pve.allowed-targets), or verify_ssl to the file of an authority`;
   for (const { name } of targets.filter(({ module }) => !module.tls.verify))
     yield `target ${name} has verify_ssl: false: whoever is on the way may read its token or password; set ca_file or fingerprint instead`;
 }

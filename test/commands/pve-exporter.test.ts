@@ -76,6 +76,8 @@ describe("pve_exporter", () => {
     const address = await addressOf(service);
     expect((await fetch(`${address}/pve?target=${target}`)).status).toBe(200);
     expect(service.log()).toContain("pve.allowed_targets is not set");
+    // Its file has no room for it.
+    expect(service.log()).toContain("(--pve.allowed-targets)");
     expect(service.log()).not.toContain(AUDITOR.password ?? "");
   });
 
