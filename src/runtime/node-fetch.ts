@@ -24,6 +24,8 @@ export function nodeTransport(options: ClientOptions): Transport {
     fingerprint === undefined ? new https.Agent(settings) : new PinnedAgent(fingerprint, settings);
   const keeping = { keepAlive: true, maxFreeSockets: MAX_IDLE_CONNECTIONS };
   const agents = { plain: new http.Agent(keeping), tls: tlsAgent(keeping) };
+  // Made twice a request; by itself it holds the certificates, which are the same for all requests here.
+  agents.tls.getName = ({ host = "", port = "" } = {}) => `${host}:${port}`;
   const send: Send = (request, connection) => {
     const url = new URL(request.url);
     const { method, signal } = request;
@@ -108,10 +110,11 @@ const WITHOUT_BODY: ReadonlySet<number> = new Set([204, 205, 304]);
 
 /** Throws for what the fetch standard has no words for, as a status of 999. */
 function toResponse(incoming: IncomingMessage): Response {
-  const headers = new Headers();
   const { rawHeaders, statusCode: status = 0 } = incoming;
+  const pairs: [string, string][] = [];
   for (let i = 0; i + 1 < rawHeaders.length; i += 2)
-    headers.append(rawHeaders[i] ?? "", rawHeaders[i + 1] ?? "");
+    pairs.push([rawHeaders[i] ?? "", rawHeaders[i + 1] ?? ""]);
+  const headers = new Headers(pairs);
   if (status < 200 || status > 599) throw new RangeError("no such status");
   const head = { status, statusText: printable(incoming.statusMessage ?? ""), headers };
   if (!WITHOUT_BODY.has(status)) return new Response(bodyOf(incoming), head);
