@@ -63,8 +63,9 @@ async function benchCpu(): Promise<Row[]> {
   await simulated.asked();
   const { text } = await service.scrape(ON_PVE);
   const { paths } = await simulated.asked();
-  const asked = paths.map(async (path) => [path, (await ask(simulated.url, path)).body] as const);
-  const bodies: Bodies = new Map(await Promise.all(asked));
+  const bodies: Bodies = new Map(
+    await Promise.all(paths.map(async (path) => [path, (await ask(simulated.url, path)).body] as const)),
+  );
   const titles = new Map(
     [...text.matchAll(/^# HELP (\S+) .*\n# TYPE .*\n/gm)].map(([lines, name]) => [name, lines]),
   );
@@ -73,32 +74,42 @@ async function benchCpu(): Promise<Row[]> {
   const exposition = withoutNetwork(bodies, simulated.url);
 
   const BATCH = 10;
-  const theirs: number[] = [];
-  const decoded: number[] = [];
-  const whole: number[] = [];
+  const floors: number[] = [];
+  const calls: number[] = [];
+  const expositions: number[] = [];
+  const processes: number[] = [];
   for (let round = 0; round < (quick ? 9 : 21); round++) {
-    theirs.push(await ownCpuMs(BATCH, floor));
-    decoded.push(await ownCpuMs(BATCH, exposition));
+    floors.push(await ownCpuMs(BATCH, floor));
+    calls.push(await ownCpuMs(BATCH, () => replay(simulated.url, paths)));
+    expositions.push(await ownCpuMs(BATCH, exposition));
     const before = service.cpuMs();
     await times(BATCH, () => service.scrape(ON_PVE));
-    whole.push((service.cpuMs() - before) / BATCH);
+    processes.push((service.cpuMs() - before) / BATCH);
   }
   // The first rounds compile.
-  const floorMs = median(theirs.slice(3));
-  const row = (what: string, cpus: readonly number[]): Row => {
-    const cpuMs = median(cpus.slice(3));
-    const ratio = cpuMs / floorMs;
-    return {
-      what: `/pve, 20 nodes, 1,000 guests: ${what}`,
-      value: `${ms(cpuMs)}, ${ratio.toFixed(2)} ×`,
-      floor: `${ms(floorMs)} (JSON.parse of the bodies, the lines as plain strings)`,
-      target: `≤ ${TARGETS.cpuRatio} ×`,
-      met: ratio <= TARGETS.cpuRatio,
-    };
-  };
+  const [floorMs = 0, callsMs = 0, expositionMs = 0, processMs = 0] = [
+    floors,
+    calls,
+    expositions,
+    processes,
+  ].map((cpus) => median(cpus.slice(3)));
+  const row = (what: string, cpuMs: number, least: number, of: string): Row => ({
+    what: `/pve, 20 nodes, 1,000 guests: ${what}`,
+    value: `${ms(cpuMs)}, ${(cpuMs / least).toFixed(2)} ×`,
+    floor: `${ms(least)} (${of})`,
+    target: `≤ ${TARGETS.cpuRatio} ×`,
+    met: cpuMs / least <= TARGETS.cpuRatio,
+  });
+  const plainly = "JSON.parse of the bodies, the lines as plain strings";
+  const asked = `${paths.length} calls over TLS`;
   return [
-    row("CPU from bodies to exposition", decoded),
-    row(`CPU of the process, ${paths.length} calls over TLS and the answer included`, whole),
+    row("CPU from bodies to exposition", expositionMs, floorMs, plainly),
+    row(
+      `CPU of the process, ${asked}`,
+      processMs,
+      floorMs + callsMs,
+      `${plainly}; the calls with node:https`,
+    ),
   ];
 }
 
@@ -151,9 +162,12 @@ const SIZE = { nodes: 32, guests: 5000, storages: 12, drivesPerNode: 24, release
 const NODES = Array.from({ length: SIZE.nodes }, (_, i) => `pve${i + 1}`);
 const DEAD = NODES.slice(-3);
 
-/** 5 + 3 + 1 + 7N calls; all wait for /cluster/status, then go out four at a time. Those for replication jobs follow one another. */
+/**
+ * All calls wait for /cluster/status, then go out four at a time; those for replication jobs follow one another. One
+ * slow reading is waited for as well.
+ */
 function bestMs(): number {
-  const calls = 5 + 3 + 1 + 7 * SIZE.nodes;
+  const calls = 5 + 3 + 1 + 7 * SIZE.nodes + 1;
   return LATENCY_MS * (1 + Math.max(Math.ceil((calls - 1) / 4), SIZE.nodes));
 }
 
