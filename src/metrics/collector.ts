@@ -31,6 +31,8 @@ export interface Finding {
 export interface Collector {
   /** As in `--collector.NAME`, `collect[]=NAME` and the label `collector`. */
   readonly name: string;
+  /** Off where nobody says anything: it runs in scrapes that name it in `collect[]`, and in no other. */
+  readonly isOnDemand?: boolean;
   /** Reads the source once. Rejects when nothing could be read: then it contributes nothing and its success is 0. */
   collect(context: ScrapeContext): Promise<Collection>;
   /** Looks at the source as `collect` would and reports what works, what does not, and the remedy. */

@@ -12,8 +12,8 @@ import type { PveSettings, PveTarget } from "./target.ts";
 /** What a scrape of all targets needs beside the targets. */
 export interface ScrapeParts {
   readonly sites: readonly Site[];
-  /** Whether the collector is to ask the target. */
-  isOn(collector: PveCollector, target: PveTarget): boolean;
+  /** Whether the collector, where it runs, is to ask the target. */
+  asks(collector: PveCollector, target: PveTarget): boolean;
   readonly settings: PveSettings;
   readonly labels: ClusterLabels;
   readonly faults: FaultLog;
@@ -85,7 +85,7 @@ export class PveScrape {
   }
 
   #run(collector: PveCollector): Promise<OfTarget[]> {
-    const asked = this.#rounds.filter(({ site }) => this.#parts.isOn(collector, site.target));
+    const asked = this.#rounds.filter(({ site }) => this.#parts.asks(collector, site.target));
     return Promise.all(
       asked.map(async ({ site, round }) => ({ site, round, result: await round.run(collector) })),
     );

@@ -22,7 +22,7 @@ import { PveScrape, type ScrapeParts } from "./scrape.ts";
 import { Site } from "./site.ts";
 import { type SlowClock, SlowReadings } from "./slow.ts";
 import { SlowState } from "./slow-state.ts";
-import type { PveSettings } from "./target.ts";
+import type { PveSettings, PveTarget } from "./target.ts";
 
 export const PVE_DESCRIPTIONS: readonly CollectorDescription[] = PVE_COLLECTORS.map((collector) => ({
   name: fullName(collector),
@@ -81,17 +81,26 @@ export function openPve(
   const readings = (target: string) =>
     state?.readings(target) ?? new SlowReadings(seams.clock && { clock: seams.clock });
   const sites = pve.targets.map((target) => new Site(target, connect, readings(target.name)));
-  const { chosen } = settings.collectors;
+  const { chosen, disableDefaults } = settings.collectors;
+  const isOn = (collector: PveCollector, target: PveTarget): boolean =>
+    target.collectors[collector.name] ?? chosen[fullName(collector)] ?? collector.defaults.metrics;
+  const isOnDemand = (collector: PveCollector): boolean =>
+    chosen[fullName(collector)] === undefined &&
+    (disableDefaults || !pve.targets.some((target) => isOn(collector, target)));
   const scrapes = new PveScrapes({
     sites,
     settings: pve,
-    isOn: (collector, target) =>
-      target.collectors[collector.name] ?? chosen[fullName(collector)] ?? collector.defaults.metrics,
+    asks: (collector, target) =>
+      isOn(collector, target) || (isOnDemand(collector) && target.collectors[collector.name] !== false),
     labels: new ClusterLabels(log),
     faults: new FaultLog(log),
   });
   return {
-    collectors: PVE_COLLECTORS.map((collector) => scrapes.collectorOf(collector)),
+    collectors: PVE_COLLECTORS.map((collector) => ({
+      name: fullName(collector),
+      isOnDemand: isOnDemand(collector),
+      ...scrapes.collectorOf(collector, isOn),
+    })),
     settled: async () => void (await Promise.all(sites.map(({ slow }) => slow.idle()))),
     saveState: () => state?.save(),
     close: () => sites.forEach((site) => void site.close()),
@@ -107,15 +116,17 @@ class PveScrapes {
     this.#parts = parts;
   }
 
-  collectorOf(collector: PveCollector): Collector {
+  collectorOf(
+    collector: PveCollector,
+    isOn: (collector: PveCollector, target: PveTarget) => boolean,
+  ): Pick<Collector, "collect" | "check"> {
     return {
-      name: fullName(collector),
       collect: ({ signal, deadline }: ScrapeContext): Promise<Collection> =>
         this.#join(deadline).collect(collector, signal),
       check: async (context: ScrapeContext): Promise<Finding[]> =>
         findingsOf(
           await this.#join(context.deadline).results(collector, context.signal),
-          (target) => PVE_COLLECTORS.filter((one) => this.#parts.isOn(one, target)).map(({ name }) => name),
+          (target) => PVE_COLLECTORS.filter((one) => isOn(one, target)).map(({ name }) => name),
           context,
         ),
     };

@@ -58,7 +58,10 @@ interface Round {
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export class Scraper {
+  /** Of the collectors that run in a scrape which names none. */
   readonly names: readonly string[];
+  /** Of all, in the same order. */
+  readonly known: readonly string[];
   readonly #collectors: ReadonlyMap<string, Collector>;
   readonly #own: OwnMetrics;
   readonly #faults: FaultLog;
@@ -71,7 +74,8 @@ export class Scraper {
   readonly #countedTimeouts = new WeakSet<CollectorRun>();
 
   constructor(collectors: readonly Collector[], own: OwnMetrics, log: Log) {
-    this.names = collectors.map(({ name }) => name);
+    this.names = collectors.flatMap(({ name, isOnDemand }) => (isOnDemand ? [] : name));
+    this.known = collectors.map(({ name }) => name);
     this.#collectors = new Map(collectors.map((collector) => [collector.name, collector]));
     if (this.#collectors.size !== collectors.length) throw new Error("two collectors have the same name");
     this.#own = own;
@@ -89,7 +93,7 @@ export class Scraper {
     signal?.throwIfAborted();
     const waitMs = Math.min(Math.max(timeoutMs, 0), LONGEST_TIMER_MS);
 
-    const names = this.names.filter((name) => only.includes(name));
+    const names = this.known.filter((name) => only.includes(name));
     const key = names.join(",");
     const round = this.#rounds.get(key) ?? this.#start(key, names, waitMs);
     round.waiting++;
@@ -108,7 +112,7 @@ export class Scraper {
 
   /** Of every collector that has run, in their order. */
   lastOutcomes(): readonly Outcome[] {
-    return this.names.flatMap((name) => this.#outcomes.get(name) ?? []);
+    return this.known.flatMap((name) => this.#outcomes.get(name) ?? []);
   }
 
   /** Names of the collectors whose first run has not ended, well or badly. */

@@ -17,7 +17,7 @@ export interface Seams {
 }
 
 export interface OpenCollectors {
-  /** Those that are enabled, in the order of `COLLECTORS`. */
+  /** Those that are enabled, and of their sources those on demand, in the order of `COLLECTORS`. */
   readonly collectors: readonly Collector[];
   /** Resolves when nothing is read any more that goes on between scrapes. */
   settled(): Promise<void>;
@@ -102,7 +102,9 @@ export function openCollectors(
     (source) => source.open(settings, own, log, seams),
   );
   return {
-    collectors: opened.flatMap(({ collectors }) => collectors.filter(({ name }) => enabled(name))),
+    collectors: opened.flatMap(({ collectors }) =>
+      collectors.filter(({ name, isOnDemand }) => isOnDemand || enabled(name)),
+    ),
     settled: async () => void (await Promise.all(opened.map((source) => source.settled?.()))),
     saveState: () => opened.forEach((source) => void source.saveState()),
     close: () => opened.forEach((source) => void source.close()),

@@ -67,7 +67,7 @@ const isTextOnly = ({ pve }: Settings, { outcomes }: ScrapeResult): boolean =>
 
 async function scrape(request: Request, parts: ScrapeParts, renderings: Renderings): Promise<Response> {
   const scraper = parts.scraper();
-  const selection = selectCollectors(request.url, scraper.names);
+  const selection = selectCollectors(request.url, scraper.names, scraper.known);
   if ("problem" in selection) return line(400, selection.problem);
   const timeoutMs = scrapeTimeoutMs(
     request.headers.get("x-prometheus-scrape-timeout-seconds"),

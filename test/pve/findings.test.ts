@@ -73,7 +73,8 @@ async function check(targets: readonly PveTarget[], timeoutMs = 8000): Promise<F
   );
   try {
     const context = { signal: new AbortController().signal, deadline: performance.now() + timeoutMs };
-    return (await Promise.all(source.collectors.map((collector) => collector.check(context)))).flat();
+    const on = source.collectors.filter(({ isOnDemand }) => !isOnDemand);
+    return (await Promise.all(on.map((collector) => collector.check(context)))).flat();
   } finally {
     source.close();
   }

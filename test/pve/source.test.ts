@@ -99,6 +99,33 @@ describe("collectors of one scrape", () => {
   });
 });
 
+describe("a collector that is off by default", () => {
+  const onDemand = (source: PveSource) =>
+    source.collectors.flatMap(({ name, isOnDemand }) => (isOnDemand ? name : []));
+
+  test("is asked of every target when it is named, but of one that says no", async () => {
+    const answers = { "/nodes/pve1": [] };
+    const targets = { a: new FakeEndpoint(answers), b: new FakeEndpoint(answers) };
+    const { source, scrape } = opened(targets, { b: { collectors: { storage: false } } });
+    expect(onDemand(source)).toEqual(["pve-backups", "pve-node-rrd", "pve-storage", "pve-guest-fs"]);
+    await scrape("storage");
+    expect(targets.a.asked).toContain("/nodes/pve1/storage");
+    expect(targets.b.asked).not.toContain("/nodes/pve1/storage");
+  });
+
+  test("is not on demand where somebody switched it on or off", () => {
+    const { source } = opened(
+      { a: new FakeEndpoint() },
+      { a: { collectors: { storage: true } } },
+      {
+        "pve-node-rrd": true,
+        "pve-backups": false,
+      },
+    );
+    expect(onDemand(source)).toEqual(["pve-guest-fs"]);
+  });
+});
+
 describe("one target", () => {
   test("has no label cluster", async () => {
     const { lines } = await opened({ home: new FakeEndpoint() }).scrape("status");
@@ -211,7 +238,10 @@ describe("check", () => {
   };
 
   test("says that a collector works", async () => {
-    expect(await check(new FakeEndpoint(), "pve-status")).toMatchObject([{ level: "ok" }, { level: "ok", message: "works" }]);
+    expect(await check(new FakeEndpoint(), "pve-status")).toMatchObject([
+      { level: "ok" },
+      { level: "ok", message: "works" },
+    ]);
   });
 
   test("says what a collector could not read", async () => {

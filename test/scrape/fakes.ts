@@ -15,6 +15,7 @@ export function sampleOf(collector: string, value = 1): Samples {
 
 export class FakeCollector implements Collector {
   readonly name: string;
+  isOnDemand?: boolean;
   readonly contexts: ScrapeContext[] = [];
   readonly #collect: (context: ScrapeContext) => Promise<Collection>;
 

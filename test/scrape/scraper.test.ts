@@ -36,6 +36,19 @@ describe("a scrape", () => {
     ]);
   });
 
+  test("runs a collector on demand where it is named, and counts and awaits it nowhere else", async () => {
+    const [always, onDemand] = [new FakeCollector("a"), new FakeCollector("b")];
+    onDemand.isOnDemand = true;
+    const { scraper, own } = scraperOf(always, onDemand);
+    expect(await timeoutsOf(own)).toEqual(['plumbline_collector_timeout_total{collector="a"} 0']);
+    expect(verdictsOf((await scraper.scrape({ timeoutMs: 1000 })).sets)).toHaveLength(1);
+    expect(scraper.neverRan()).toEqual([]);
+    expect(onDemand.starts).toBe(0);
+    const { sets } = await scraper.scrape({ only: ["b"], timeoutMs: 1000 });
+    expect(valuesOf(sets)).toEqual(['test_value{collector="b"} 1']);
+    expect(scraper.lastOutcomes().map(({ collector }) => collector)).toEqual(["a", "b"]);
+  });
+
   test("starts all collectors before it waits for any", async () => {
     const first = heldCollector("a");
     const second = heldCollector("b");
