@@ -5,11 +5,12 @@ import type { Log, LogFields, LogLevel } from "../log/log.ts";
 import { CONTENT_TYPE, expose } from "../metrics/exposition.ts";
 import type { OwnMetrics } from "../metrics/own.ts";
 import { DUPLICATE_SERIES_TOTAL, SCRAPES_TOTAL } from "../metrics/own-descriptors.ts";
-import { gzip } from "../runtime/index.ts";
+import { collectGarbage, gzip } from "../runtime/index.ts";
 import { scrapeTimeoutMs } from "../scrape/deadline.ts";
 import type { HostAnswer, HostRequest, PveHosts } from "../scrape/pve-hosts.ts";
 import { acceptsGzip } from "./accept-encoding.ts";
 import { line } from "./line.ts";
+import { MemoryKeeper } from "./memory.ts";
 
 export interface PveParts {
   settings(): Settings;
@@ -19,6 +20,7 @@ export interface PveParts {
 
 export function pveEndpoint({ settings, hosts, own }: PveParts): (request: Request) => Promise<Response> {
   const answered = own.counter(SCRAPES_TOTAL);
+  const memory = new MemoryKeeper(collectGarbage);
   let running = 0;
   const respond = async (request: Request): Promise<Response> => {
     const { maxRequests } = settings().web;
@@ -31,6 +33,7 @@ export function pveEndpoint({ settings, hosts, own }: PveParts): (request: Reque
       return await scrape(request, settings(), hosts, own);
     } finally {
       running--;
+      memory.scrapeEnded();
     }
   };
   return async (request) => {
