@@ -96,6 +96,7 @@ const TEXTFILE = [
 ];
 const CHECK = [...SERVE, "Textfile", "State"];
 const INSPECT = ["General", "Scrapes", "Paths", "Log"];
+const OPERATOR = ["General", "Operator", "Scrapes", "Log"];
 
 export function commandLine(
   known: Catalogue,
@@ -171,6 +172,12 @@ export function commandLine(
     ),
   );
 
+  const operator = addFlags(
+    subcommand(root, "operator", "Keep plumbline on every node of a Kubernetes cluster as declared"),
+    OPERATOR,
+  );
+  operator.action(() => choose(async () => (await import("./operator.ts")).run(loadFor(operator))));
+
   const metrics = subcommand(root, "metrics", "Print the reference of all metrics").addOption(
     outputOption("markdown", "json"),
   );
@@ -245,7 +252,7 @@ function complaint(text: string, known: Catalogue): string {
   return text;
 }
 
-const COMMANDS = ["serve", "textfile", "check", "inspect nvme", "demo", "metrics"];
+const COMMANDS = ["serve", "textfile", "check", "inspect nvme", "demo", "operator", "metrics"];
 
 function subcommand(parent: Command, name: string, description: string): Command {
   const path = parent.parent === null ? name : `${parent.name()} ${name}`;

@@ -18,7 +18,8 @@ import { LiveCollectors } from "../scrape/live-collectors.ts";
 import { PveHosts } from "../scrape/pve-hosts.ts";
 import { openCollectors } from "../scrape/sources.ts";
 import { REVISION, VERSION } from "../version.ts";
-import { type App, createApp } from "../web/app.ts";
+import { createApp } from "../web/app.ts";
+import type { App } from "../web/router.ts";
 import { listen, type WebServer } from "../web/server.ts";
 
 const BUILD: BuildInfo = { version: VERSION, revision: REVISION, runtime, runtimeVersion };

@@ -292,6 +292,7 @@ function settingsOf(
     pve,
     textfile: { directory: textfile.directory, name: textfile.name, strict: textfile.strict },
     state: config.state,
+    operator: operatorSettings(config.operator),
     log: config.log,
   };
 }
@@ -340,6 +341,19 @@ function mayastorSettings(mayastor: Config["mayastor"]): Settings["mayastor"] {
   };
 }
 
+function operatorSettings(operator: Config["operator"]): Settings["operator"] {
+  return {
+    kubeconfig: operator.kubeconfig,
+    namespace: operator.namespace,
+    identity: operator.identity ?? hostname(),
+    leaderElect: operator.leader_elect,
+    image: operator.image,
+    metricsListenAddresses: operator.metrics_listen_addresses,
+    metricsConfigFile: operator.metrics_config_file,
+    healthListenAddresses: operator.health_listen_addresses,
+  };
+}
+
 function chosen(switches: Readonly<Record<string, boolean | undefined>>): Record<string, boolean> {
   return Object.fromEntries(
     Object.entries(switches).flatMap(([name, on]) => (on === undefined ? [] : [[name, on]])),
@@ -350,6 +364,7 @@ function chosen(switches: Readonly<Record<string, boolean | undefined>>): Record
 const DERIVED: Readonly<Record<string, (settings: Settings) => string>> = {
   node_name: (settings) => settings.nodeName,
   "path.kubelet": (settings) => settings.path.kubelet,
+  "operator.identity": (settings) => settings.operator.identity,
 };
 
 function origin(

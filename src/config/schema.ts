@@ -357,6 +357,85 @@ export function configSchema(collectors: readonly string[]) {
       }),
       {},
     ),
+    operator: v.optional(
+      section("Operator", {
+        kubeconfig: v.optional(
+          setting(text, {
+            description:
+              "The kubeconfig with which the API server is reached; several, separated by colons, are merged as kubectl does",
+            expected: "the path of a file",
+            flag: "kubeconfig",
+            placeholder: "file",
+            environment: [{ name: "KUBECONFIG" }],
+            defaultText: "the pod's service account",
+          }),
+        ),
+        namespace: v.optional(
+          setting(v.pipe(v.string(), v.maxLength(63), v.regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/)), {
+            description: "The namespace whose Plumbline resources the operator keeps true",
+            expected: 'the name of a namespace: lower-case letters, digits and "-", at most 63 characters',
+            flag: "namespace",
+            placeholder: "namespace",
+            environment: [{ name: "POD_NAMESPACE" }],
+            defaultText: "that of the kubeconfig or of the service account",
+          }),
+        ),
+        identity: v.optional(
+          setting(text, {
+            description: "What the operator calls itself in the Lease of the leader election",
+            expected: SOME_TEXT,
+            placeholder: "name",
+            environment: [{ name: "POD_NAME" }],
+            defaultText: "the host name",
+          }),
+        ),
+        leader_elect: v.optional(
+          setting(v.boolean(), {
+            description: "Act only while holding the Lease, so that of several replicas one acts",
+            expected: SWITCH,
+            flag: "leader-elect",
+          }),
+          true,
+        ),
+        image: v.optional(
+          setting(text, {
+            description: "Image of the exporter where a Plumbline names none",
+            expected: SOME_TEXT,
+            placeholder: "image",
+            defaultText: "that of the operator's own pod",
+          }),
+        ),
+        metrics_listen_addresses: v.optional(
+          setting(v.pipe(v.array(listenAddress), v.minLength(1)), {
+            description: "Where the metrics of all nodes are served",
+            expected: "a list of one or more addresses such as :8383",
+            expectedItem: "an address of the form host:port, :port, [::1]:port or unix:///path",
+            flag: "metrics.listen-address",
+            placeholder: "address",
+          }),
+          [":8383"],
+        ),
+        metrics_config_file: v.optional(
+          setting(text, {
+            ...FILE,
+            description:
+              "TLS, client certificates and basic authentication of the metrics of all nodes, in exporter-toolkit's format",
+            flag: "metrics.config-file",
+          }),
+        ),
+        health_listen_addresses: v.optional(
+          setting(v.pipe(v.array(listenAddress), v.minLength(1)), {
+            description: "Where health, readiness and the operator's own metrics are served",
+            expected: "a list of one or more addresses such as :8081",
+            expectedItem: "an address of the form host:port, :port, [::1]:port or unix:///path",
+            flag: "health.listen-address",
+            placeholder: "address",
+          }),
+          [":8081"],
+        ),
+      }),
+      {},
+    ),
     log: v.optional(
       section("Log", {
         level: v.optional(

@@ -70,5 +70,18 @@ export interface Settings {
     readonly strict: boolean;
   };
   readonly state: { readonly directory: string };
+  readonly operator: {
+    /** As KUBECONFIG: several are separated by colons. Undefined: the pod's service account. */
+    readonly kubeconfig: string | undefined;
+    /** Undefined: that of the kubeconfig or of the service account. */
+    readonly namespace: string | undefined;
+    /** In the Lease: the pod's name. */
+    readonly identity: string;
+    readonly leaderElect: boolean;
+    readonly image: string | undefined;
+    readonly metricsListenAddresses: readonly string[];
+    readonly metricsConfigFile: string | undefined;
+    readonly healthListenAddresses: readonly string[];
+  };
   readonly log: { readonly level: LogLevel; readonly format: "logfmt" | "json" };
 }

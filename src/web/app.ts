@@ -1,5 +1,4 @@
 /** The HTTP side of plumbline: the exposition, health, lifecycle and the status page, as one Elysia app. */
-import { Elysia } from "elysia";
 import type { Settings } from "../config/settings.ts";
 import { FaultLog } from "../log/faults.ts";
 import type { Log } from "../log/log.ts";
@@ -8,6 +7,7 @@ import type { PveHosts } from "../scrape/pve-hosts.ts";
 import type { Scraper } from "../scrape/scraper.ts";
 import { line } from "./line.ts";
 import { pveEndpoint } from "./pve-endpoint.ts";
+import { type App, internalError, type Route, router } from "./router.ts";
 import { scrapeEndpoint } from "./scrape-endpoint.ts";
 import { statusPage } from "./status-page.ts";
 
@@ -31,11 +31,6 @@ export interface AppParts {
   readonly build: BuildInfo;
 }
 
-export interface App {
-  /** Never rejects. Needs no `this`. */
-  readonly handle: (request: Request) => Promise<Response>;
-}
-
 export function createApp(parts: AppParts): App {
   const faults = new FaultLog(parts.log);
   const scrape = scrapeEndpoint(parts, faults);
@@ -56,12 +51,6 @@ export function createApp(parts: AppParts): App {
   };
 }
 
-interface Route {
-  readonly path: string;
-  readonly methods: readonly ("GET" | "POST" | "PUT")[];
-  answer(request: Request): Response | Promise<Response>;
-}
-
 function routes(
   parts: AppParts,
   telemetryPath: string,
@@ -77,45 +66,6 @@ function routes(
     { path: "/-/reload", methods: ["POST", "PUT"], answer: (request) => lifecycle(parts, request, reload) },
     { path: "/-/quit", methods: ["POST", "PUT"], answer: (request) => lifecycle(parts, request, quit) },
   ];
-}
-
-/** Elysia answers HEAD wherever there is a GET, and knows no 405: that is told here from the table. */
-function router(table: readonly Route[], faults: FaultLog): App {
-  // Its look for the path in the URL would otherwise begin behind host names of four letters.
-  const elysia = new Elysia({ strictPath: true, handler: { standardHostname: false } });
-  elysia.onError(({ code, error, request }) =>
-    code === "NOT_FOUND" ? notFound(table, request) : internalError(error, faults),
-  );
-  for (const { path, methods, answer } of table) {
-    for (const method of methods)
-      elysia.route(method, path, ({ request }) => answered(answer, request, faults), { parse: "none" });
-  }
-  return { handle: (request) => elysia.handle(request) };
-}
-
-async function answered(answer: Route["answer"], request: Request, faults: FaultLog): Promise<Response> {
-  try {
-    return await answer(request);
-  } catch (error) {
-    return internalError(error, faults);
-  }
-}
-
-function notFound(table: readonly Route[], request: Request): Response {
-  const path = /^[a-z]+:\/\/[^/?#]*([^?#]*)/i.exec(request.url)?.[1] || "/";
-  const route = table.find((one) => one.path === path);
-  if (route === undefined) return line(404, "not found; / tells what there is");
-  const allowed = route.methods
-    .flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method]))
-    .join(", ");
-  return line(405, `method ${request.method} is not allowed here; use ${allowed}`, { allow: allowed });
-}
-
-/** The log gets the reason; whoever asked gets none of it. */
-function internalError(error: unknown, faults: FaultLog): Response {
-  const err = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  faults.fail("http", "a request could not be answered", { reason: err });
-  return line(500, "internal error; the log of plumbline says more");
 }
 
 function status(parts: AppParts): Response {

@@ -76,8 +76,16 @@ async function scrape(request: Request, parts: ScrapeParts, renderings: Renderin
   const result = await scraper.scrape({ ...selection, timeoutMs, signal: request.signal });
   const rendering = renderings.of(result);
   const format = isTextOnly(parts.settings(), result) ? "text" : negotiate(request.headers.get("accept"));
-  const headers = { "content-type": CONTENT_TYPE[format], vary: "Accept, Accept-Encoding" };
+  const headers = {
+    "content-type": CONTENT_TYPE[format],
+    vary: "Accept, Accept-Encoding",
+    ...nodeHeader(parts.settings()),
+  };
   if (!acceptsGzip(request.headers.get("accept-encoding")))
     return new Response(await rendering.plain(format), { headers });
   return new Response(await rendering.gzip(format), { headers: { ...headers, "content-encoding": "gzip" } });
 }
+
+/** By it the operator tells that an address is no longer that of the pod which it means. */
+const nodeHeader = ({ nodeName }: Settings): Record<string, string> =>
+  /^[\x21-\x7e]+$/.test(nodeName) ? { "x-plumbline-node": nodeName } : {};

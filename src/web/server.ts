@@ -3,8 +3,8 @@ import { parseListenAddress } from "../config/listen-address.ts";
 import type { Settings } from "../config/settings.ts";
 import type { Log } from "../log/log.ts";
 import { errorCode, type ListenAddress, type Listening, servePlain } from "../runtime/index.ts";
-import type { App } from "./app.ts";
 import type { Guarded } from "./guarded.ts";
+import type { App } from "./router.ts";
 import type { KeyPair } from "./web-config.ts";
 
 export interface WebServer {
@@ -18,13 +18,18 @@ export interface WebServer {
 export class ListenError extends Error {
   override readonly name = "ListenError";
 
-  constructor(address: string, cause: unknown) {
-    super(`cannot listen on ${address}: ${whyNot(cause)}`, { cause });
+  constructor(address: string, flag: string, cause: unknown) {
+    super(`cannot listen on ${address}: ${whyNot(cause, flag)}`, { cause });
   }
 }
 
-/** Rejects with `ListenError` where an address cannot be had, with `WebConfigError` where that file is wrong. */
-export async function listen(app: App, web: Settings["web"], log: Log): Promise<WebServer> {
+/** `flag` names the addresses. Rejects with `ListenError` where an address cannot be had, with `WebConfigError` where that file is wrong. */
+export async function listen(
+  app: App,
+  web: Pick<Settings["web"], "listenAddresses" | "configFile" | "keyPair">,
+  log: Log,
+  flag = "--web.listen-address",
+): Promise<WebServer> {
   const { scheme, serve } = await server(app, web.configFile ?? web.keyPair, log);
   const listening: Listening[] = [];
   const stop = async (graceMs: number) => void (await Promise.all(listening.map((one) => one.stop(graceMs))));
@@ -35,7 +40,7 @@ export async function listen(app: App, web: Settings["web"], log: Log): Promise<
       listening.push(await serve(parsed));
     } catch (error) {
       await stop(0);
-      throw new ListenError(address, error);
+      throw new ListenError(address, flag, error);
     }
   }
   return { addresses: listening.map(({ address }) => printable(address, scheme)), stop };
@@ -54,9 +59,9 @@ function printable(address: ListenAddress, scheme: string): string {
 }
 
 const WHY_NOT: Readonly<Record<string, string>> = {
-  EADDRINUSE: "address already in use; stop the other process or choose another --web.listen-address",
+  EADDRINUSE: "address already in use; stop the other process or choose another FLAG",
   EACCES:
-    "permission denied; a port below 1024 needs CAP_NET_BIND_SERVICE, a socket file a directory that may be written; or choose another --web.listen-address",
+    "permission denied; a port below 1024 needs CAP_NET_BIND_SERVICE, a socket file a directory that may be written; or choose another FLAG",
   EADDRNOTAVAIL: "no interface of this host has this address",
   ENOTFOUND: "no such host name",
   EAI_AGAIN: "the host name cannot be resolved",
@@ -64,6 +69,7 @@ const WHY_NOT: Readonly<Record<string, string>> = {
   EEXIST: "a file that is no socket is in the way",
 };
 
-function whyNot(cause: unknown): string {
-  return WHY_NOT[errorCode(cause) ?? ""] ?? (cause instanceof Error ? cause.message : String(cause));
+function whyNot(cause: unknown, flag: string): string {
+  const why = WHY_NOT[errorCode(cause) ?? ""]?.replace("FLAG", flag);
+  return why ?? (cause instanceof Error ? cause.message : String(cause));
 }

@@ -8,6 +8,7 @@ import { ConfigError } from "../../src/config/error.ts";
 import { type Environment, type FlagValues, load } from "../../src/config/load.ts";
 import { NO_PVE } from "../../src/config/pve.ts";
 import { MAYASTOR_DEFAULTS } from "../support/mayastor-settings.ts";
+import { NO_OPERATOR } from "../support/operator-settings.ts";
 
 const COLLECTORS = ["nvme", "ebs", "instance_store"];
 const SETTINGS = catalogue(COLLECTORS).settings.filter(({ path }) => path.length > 0);
@@ -42,6 +43,9 @@ const VALUES: Readonly<Record<string, readonly [string, string, string]>> = {
   "mayastor.resources": ["pools", "volumes", "replicas"],
   "pve.allowed_targets": ["*.lan", "192.0.2.0/24", "pve1"],
   "pve.modules_file": [modulesFile("a"), modulesFile("b"), modulesFile("c")],
+  "operator.namespace": ["a", "b", "c"],
+  "operator.metrics_listen_addresses": [":1", ":2", ":3"],
+  "operator.health_listen_addresses": [":1", ":2", ":3"],
   "log.level": ["debug", "warn", "error"],
   "log.format": ["json", "logfmt", "json"],
 };
@@ -148,6 +152,7 @@ describe("without anything set", () => {
       csi: { vendorFiles: [] },
       mayastor: MAYASTOR_DEFAULTS,
       pve: NO_PVE,
+      operator: NO_OPERATOR,
       textfile: { directory: undefined, name: "plumbline.prom", strict: false },
       state: { directory: "/var/lib/plumbline" },
       log: { level: "info", format: "logfmt" },

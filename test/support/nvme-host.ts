@@ -13,6 +13,7 @@ import { Samples } from "../../src/metrics/samples.ts";
 import { Scraper } from "../../src/scrape/scraper.ts";
 import { openCollectors, type Seams } from "../../src/scrape/sources.ts";
 import { MAYASTOR_DEFAULTS } from "./mayastor-settings.ts";
+import { NO_OPERATOR } from "./operator-settings.ts";
 
 export interface SimulatedHost extends BuiltHost {
   readonly directory: string;
@@ -122,6 +123,7 @@ export function settingsFor(host: SimulatedHost): Settings {
     csi: { vendorFiles: [] },
     mayastor: MAYASTOR_DEFAULTS,
     pve: NO_PVE,
+    operator: NO_OPERATOR,
     textfile: { directory: undefined, name: "plumbline.prom", strict: false },
     state: { directory: host.stateDirectory },
     log: { level: "info", format: "logfmt" },

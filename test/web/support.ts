@@ -9,8 +9,10 @@ import { OwnMetrics } from "../../src/metrics/own.ts";
 import { Samples } from "../../src/metrics/samples.ts";
 import { PveHosts } from "../../src/scrape/pve-hosts.ts";
 import { Scraper } from "../../src/scrape/scraper.ts";
-import { type App, type AppParts, createApp } from "../../src/web/app.ts";
+import { type AppParts, createApp } from "../../src/web/app.ts";
+import type { App } from "../../src/web/router.ts";
 import { MAYASTOR_DEFAULTS } from "../support/mayastor-settings.ts";
+import { NO_OPERATOR } from "../support/operator-settings.ts";
 
 export const BUILD = { version: "1.2.3", revision: "abcdef0", runtime: "bun", runtimeVersion: "9.9.9" };
 
@@ -39,6 +41,7 @@ export function settings(web: Partial<Settings["web"]> = {}): Settings {
     csi: { vendorFiles: [] },
     mayastor: MAYASTOR_DEFAULTS,
     pve: NO_PVE,
+    operator: NO_OPERATOR,
     textfile: { directory: undefined, name: "plumbline.prom", strict: false },
     state: { directory: "/nonexistent" },
     log: { level: "info", format: "logfmt" },
