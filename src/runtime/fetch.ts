@@ -13,6 +13,8 @@ export interface ClientTls {
    * certificate is verified then. Otherwise the error's code is `FINGERPRINT_MISMATCH`.
    */
   readonly fingerprint?: string | undefined;
+  /** The name that the server's certificate has to have, where it is not the one in the URL. */
+  readonly serverName?: string | undefined;
 }
 
 export const FINGERPRINT_MISMATCH = "ERR_TLS_FINGERPRINT";

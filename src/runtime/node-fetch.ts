@@ -14,10 +14,11 @@ const MAX_IDLE_CONNECTIONS = 8;
 
 /** No connection is shared with another transport, so that each is one of this one's certificates. */
 export function nodeTransport(options: ClientOptions): Transport {
-  const { ca, cert, key, fingerprint, insecureSkipVerify, sendsAgain = wasKept } = options;
+  const { ca, cert, key, fingerprint, insecureSkipVerify, serverName, sendsAgain = wasKept } = options;
   const trust = {
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined || key === undefined ? {} : { cert, key }),
+    ...(serverName === undefined ? {} : { servername: serverName }),
     rejectUnauthorized: insecureSkipVerify !== true,
   };
   const tlsAgent = (settings: https.AgentOptions) =>
