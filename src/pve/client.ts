@@ -6,6 +6,7 @@ import type { Log } from "../log/log.ts";
 import { counter } from "../metrics/descriptor.ts";
 import type { OwnMetrics } from "../metrics/own.ts";
 import { Connections } from "../rest/connections.ts";
+import { TlsCredentials } from "../rest/credentials.ts";
 import { RestFailure, tooLate } from "../rest/failure.ts";
 import { readJson } from "../rest/json.ts";
 import { within } from "../rest/within.ts";
@@ -88,10 +89,7 @@ export class PveClient {
     this.#base = new URL(`${endpoint.url}/api2/json`);
     for (const result of RESULTS) own.counter(API_REQUESTS_TOTAL).inc({ result }, 0);
     const { caFile, fingerprint, verify } = endpoint.tls;
-    this.#connections = new Connections({
-      caFile,
-      certFile: undefined,
-      keyFile: undefined,
+    this.#connections = new Connections(new TlsCredentials({ ca: caFile }), {
       fingerprint,
       insecureSkipVerify: !verify,
       sendsAgain: () => {
@@ -214,7 +212,9 @@ export class PveClient {
       limits,
       async (signal) => {
         const sending = { url, where, headers, signal };
-        const response = await this.#connections.send(form === undefined ? sending : { ...sending, form });
+        const response = await this.#connections.send(
+          form === undefined ? sending : { ...sending, method: "post", body: form },
+        );
         hasBegun = true;
         const date = Date.parse(response.headers.get("date") ?? "");
         if (!Number.isNaN(date)) this.#serverDate = date;

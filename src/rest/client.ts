@@ -1,7 +1,7 @@
 /** GET requests for JSON to one REST service: within a limit of time and size, with the credentials that files hold now. */
 import { dropBody } from "./body.ts";
 import { Connections } from "./connections.ts";
-import { readToken } from "./credentials.ts";
+import { readToken, TlsCredentials } from "./credentials.ts";
 import { type FailureReason, RestFailure, tooLate } from "./failure.ts";
 import { readErrorJson, readJson } from "./json.ts";
 import { within } from "./within.ts";
@@ -35,7 +35,9 @@ export class RestClient {
 
   constructor(target: RestTarget) {
     this.#target = target;
-    this.#connections = new Connections(target);
+    const { caFile, certFile, keyFile, insecureSkipVerify } = target;
+    const credentials = new TlsCredentials({ ca: caFile, cert: certFile, key: keyFile });
+    this.#connections = new Connections(credentials, { insecureSkipVerify });
   }
 
   /**

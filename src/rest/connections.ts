@@ -1,11 +1,12 @@
 /** Requests to one service, over connections that trust what the files hold at that moment. */
 import ky from "ky";
-import { type ClientOptions, fetchWith, type Transport } from "../runtime/index.ts";
-import { TlsCredentials, type TlsFiles } from "./credentials.ts";
+import { type ClientOptions, type ClientTls, fetchWith, type Transport } from "../runtime/index.ts";
 import { unanswered } from "./unanswered.ts";
 
-export interface Trust extends TlsFiles, Pick<ClientOptions, "fingerprint" | "sendsAgain"> {
-  readonly insecureSkipVerify: boolean;
+/** What may change while the program runs. */
+export interface TlsSource {
+  /** The same object for as long as nothing has changed. Throws RestFailure("credentials"). */
+  read(): ClientTls;
 }
 
 export interface Sending {
@@ -13,36 +14,40 @@ export interface Sending {
   /** For messages: without the query. */
   readonly where: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Makes it a POST. */
-  readonly form?: URLSearchParams;
+  /** Default: get. */
+  readonly method?: "get" | "post" | "put" | "patch" | "delete";
+  /** A text is of the content type that the headers say. */
+  readonly body?: URLSearchParams | string | undefined;
   readonly signal: AbortSignal;
 }
 
 interface Connection {
-  readonly tls: ReturnType<TlsCredentials["read"]>;
+  readonly tls: ClientTls;
   readonly transport: Promise<Transport>;
 }
 
 export class Connections {
-  readonly #trust: Trust;
-  readonly #credentials: TlsCredentials;
+  readonly #source: TlsSource;
+  readonly #options: ClientOptions;
   #connection: Connection | undefined;
 
-  constructor(trust: Trust) {
-    this.#trust = trust;
-    this.#credentials = new TlsCredentials(trust);
+  /** `options`: what does not change. */
+  constructor(source: TlsSource, options: ClientOptions = {}) {
+    this.#source = source;
+    this.#options = options;
   }
 
   /**
    * The answer, whatever its status, its body unread; a redirect is not followed. Rejects with RestFailure, or with the
    * signal's reason.
    */
-  async send({ url, where, headers, form, signal }: Sending): Promise<Response> {
+  async send({ url, where, headers, method = "get", body, signal }: Sending): Promise<Response> {
     const { tls, transport } = this.#connect();
     const { fetch } = await transport;
     const showsCertificate = url.protocol === "https:" && tls.cert !== undefined;
     return ky(url, {
-      ...(form === undefined ? { method: "get" } : { method: "post", body: form }),
+      method,
+      ...(body === undefined ? {} : { body }),
       headers: { accept: "application/json", "accept-encoding": "identity", ...headers },
       redirect: "manual",
       retry: 0,
@@ -64,12 +69,10 @@ export class Connections {
 
   /** Connections of other certificates than the files hold now are not used again. */
   #connect(): Connection {
-    const tls = this.#credentials.read();
+    const tls = this.#source.read();
     if (this.#connection?.tls === tls) return this.#connection;
     this.close();
-    const { insecureSkipVerify, fingerprint, sendsAgain } = this.#trust;
-    const options = { ...tls, insecureSkipVerify, fingerprint, ...(sendsAgain && { sendsAgain }) };
-    this.#connection = { tls, transport: fetchWith(options) };
+    this.#connection = { tls, transport: fetchWith({ ...this.#options, ...tls }) };
     return this.#connection;
   }
 }

@@ -21,20 +21,30 @@ export function readToken(path: string): string {
   return token;
 }
 
-export interface TlsFiles {
-  readonly caFile: string | undefined;
-  readonly certFile: string | undefined;
-  readonly keyFile: string | undefined;
+/** The path of a PEM file, which is read again and again, or what another file holds. */
+export type PemSource = string | PemText;
+
+export interface PemText {
+  /** For messages: `certificate-authority-data of /root/.kube/config`. */
+  readonly origin: string;
+  readonly text: string;
+}
+
+export interface TlsSources {
+  readonly ca?: PemSource | undefined;
+  /** Both or neither. */
+  readonly cert?: PemSource | undefined;
+  readonly key?: PemSource | undefined;
 }
 
 type Texts = Pick<ClientTls, "ca" | "cert" | "key">;
 
 export class TlsCredentials {
-  readonly #files: TlsFiles;
+  readonly #sources: TlsSources;
   #checked: Texts | undefined;
 
-  constructor(files: TlsFiles) {
-    this.#files = files;
+  constructor(sources: TlsSources) {
+    this.#sources = sources;
   }
 
   /**
@@ -42,50 +52,52 @@ export class TlsCredentials {
    * read, or is not what it should be.
    */
   read(): Texts {
-    const texts = readTexts(this.#files);
+    const texts = readTexts(this.#sources);
     const { ca, cert, key } = this.#checked ?? {};
     if (this.#checked !== undefined && ca === texts.ca && cert === texts.cert && key === texts.key)
       return this.#checked;
     // Where both change in one step, the first reading may have fallen between the two files.
-    const whole = isWhole(texts, this.#files) ? texts : readTexts(this.#files);
-    if (whole !== texts && !isWhole(whole, this.#files)) throw mismatch(this.#files);
+    const whole = isWhole(texts, this.#sources) ? texts : readTexts(this.#sources);
+    if (whole !== texts && !isWhole(whole, this.#sources)) throw mismatch(this.#sources);
     this.#checked = whole;
     return whole;
   }
 }
 
-function readTexts({ caFile, certFile, keyFile }: TlsFiles): Texts {
-  const read = (what: string, path: string | undefined) =>
-    path === undefined ? undefined : readText(what, path, MAX_PEM_BYTES);
-  return { ca: read("CA", caFile), cert: read("certificate", certFile), key: read("key", keyFile) };
+function readTexts({ ca, cert, key }: TlsSources): Texts {
+  const read = (what: string, source: PemSource | undefined) =>
+    typeof source === "string" ? readText(what, source, MAX_PEM_BYTES) : source?.text;
+  return { ca: read("CA", ca), cert: read("certificate", cert), key: read("key", key) };
 }
 
 /** False where the key is not the certificate's. Checked here, because Deno ignores what it cannot decode. */
-function isWhole({ ca, cert, key }: Texts, { caFile, certFile, keyFile }: TlsFiles): boolean {
-  if (ca !== undefined) certificates("CA", caFile, ca);
+function isWhole({ ca, cert, key }: Texts, sources: TlsSources): boolean {
+  if (ca !== undefined) certificates("CA", sources.ca, ca);
   if (cert === undefined || key === undefined) return true;
-  const [own] = certificates("certificate", certFile, cert);
+  const [own] = certificates("certificate", sources.cert, cert);
   try {
     return own?.checkPrivateKey(createPrivateKey(key)) === true;
   } catch {
-    throw unusable("key", keyFile, "it holds no private key in PEM without a passphrase");
+    throw unusable("key", sources.key, "it holds no private key in PEM without a passphrase");
   }
 }
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-function certificates(what: string, path: string | undefined, text: string): X509Certificate[] {
+function certificates(what: string, source: PemSource | undefined, text: string): X509Certificate[] {
   const found = text.match(CERTIFICATE) ?? [];
-  if (found.length === 0) throw unusable(what, path, "it holds no certificate in PEM");
+  if (found.length === 0) throw unusable(what, source, "it holds no certificate in PEM");
   try {
     return found.map((certificate) => new X509Certificate(certificate));
   } catch {
-    throw unusable(what, path, "a certificate in it cannot be decoded");
+    throw unusable(what, source, "a certificate in it cannot be decoded");
   }
 }
 
-const mismatch = ({ certFile, keyFile }: TlsFiles): RestFailure =>
-  unusable("key", keyFile, `it is not the one of the certificate in ${certFile}`);
+const mismatch = ({ cert, key }: TlsSources): RestFailure =>
+  unusable("key", key, `it is not the one of the certificate in ${placeOf(cert)}`);
+
+const placeOf = (source: PemSource | undefined) => (typeof source === "string" ? source : source?.origin);
 
 /** Never waits, as for the writer of a FIFO. */
 function readText(what: string, path: string, maxBytes: number): string {
@@ -104,5 +116,8 @@ function readText(what: string, path: string, maxBytes: number): string {
   }
 }
 
-const unusable = (what: string, path: string | undefined, why: string): RestFailure =>
-  new RestFailure("credentials", `cannot use the ${what} file ${path}: ${why}`);
+const unusable = (what: string, source: PemSource | undefined, why: string): RestFailure =>
+  new RestFailure(
+    "credentials",
+    `cannot use the ${what} ${typeof source === "string" ? "file" : "in"} ${placeOf(source)}: ${why}`,
+  );

@@ -77,12 +77,12 @@ describe("a token", () => {
 });
 
 describe("certificates", () => {
-  const none = { caFile: undefined, certFile: undefined, keyFile: undefined };
+  const none = { ca: undefined, cert: undefined, key: undefined };
 
   test("are read as they stand in their files, several in one too", () => {
     const both = file("both.pem", `# two\n${made.ca.cert}\n${made.stranger.cert}`);
     const { certFile, keyFile, cert, key } = made.client;
-    expect(new TlsCredentials({ caFile: both, certFile, keyFile }).read()).toEqual({
+    expect(new TlsCredentials({ ca: both, cert: certFile, key: keyFile }).read()).toEqual({
       ca: `# two\n${made.ca.cert}\n${made.stranger.cert}`,
       cert,
       key,
@@ -95,7 +95,7 @@ describe("certificates", () => {
 
   test("are the same object for as long as the files hold the same", () => {
     const caFile = file("changing.pem", made.ca.cert);
-    const credentials = new TlsCredentials({ ...none, caFile });
+    const credentials = new TlsCredentials({ ...none, ca: caFile });
     const first = credentials.read();
     writeFileSync(caFile, made.ca.cert);
     expect(credentials.read()).toBe(first);
@@ -105,29 +105,21 @@ describe("certificates", () => {
 
   const DAMAGED = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
   test.each([
-    ["an empty CA file", () => ({ ...none, caFile: file("ca", "") }), "it holds no certificate in PEM"],
-    [
-      "a CA file that is a key",
-      () => ({ ...none, caFile: made.ca.keyFile }),
-      "it holds no certificate in PEM",
-    ],
-    ["a damaged CA", () => ({ ...none, caFile: file("ca", made.ca.cert + DAMAGED) }), "cannot be decoded"],
-    ["a missing CA file", () => ({ ...none, caFile: join(directory, "no-ca") }), "no such file"],
-    ["a huge CA file", () => ({ ...none, caFile: file("ca", "x".repeat(2 ** 20 + 1)) }), "larger than"],
-    [
-      "a missing certificate",
-      () => ({ ...made.client, ...none, certFile: "/none", keyFile: made.client.keyFile }),
-      "no such file",
-    ],
-    ["a missing key", () => ({ ...none, certFile: made.client.certFile, keyFile: "/none" }), "no such file"],
+    ["an empty CA file", () => ({ ...none, ca: file("ca", "") }), "it holds no certificate in PEM"],
+    ["a CA file that is a key", () => ({ ...none, ca: made.ca.keyFile }), "it holds no certificate in PEM"],
+    ["a damaged CA", () => ({ ...none, ca: file("ca", made.ca.cert + DAMAGED) }), "cannot be decoded"],
+    ["a missing CA file", () => ({ ...none, ca: join(directory, "no-ca") }), "no such file"],
+    ["a huge CA file", () => ({ ...none, ca: file("ca", "x".repeat(2 ** 20 + 1)) }), "larger than"],
+    ["a missing certificate", () => ({ ...none, cert: "/none", key: made.client.keyFile }), "no such file"],
+    ["a missing key", () => ({ ...none, cert: made.client.certFile, key: "/none" }), "no such file"],
     [
       "a key that is none",
-      () => ({ ...none, certFile: made.client.certFile, keyFile: made.ca.certFile }),
+      () => ({ ...none, cert: made.client.certFile, key: made.ca.certFile }),
       "no private key",
     ],
     [
       "a key of another certificate",
-      () => ({ ...none, certFile: made.client.certFile, keyFile: made.server.keyFile }),
+      () => ({ ...none, cert: made.client.certFile, key: made.server.keyFile }),
       "it is not the one of the certificate",
     ],
   ])("%s is refused", (_, files, why) => {
