@@ -15,6 +15,10 @@ describe("the exposition", () => {
     expect(body).toContain('plumbline_build_info{version="1.2.3"');
   });
 
+  test("names its node in a header, by which the operator knows whose answer it is", async () => {
+    expect((await testApp().get("/metrics")).headers.get("x-plumbline-node")).toBe("node-a");
+  });
+
   test("is served as OpenMetrics to a scraper that prefers it", async () => {
     const response = await testApp().get("/metrics", {
       headers: { accept: "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5" },
