@@ -67,6 +67,7 @@ async function operate(settings: Settings, log: Log, signal: AbortSignal): Promi
   log.info("operator started", { namespace, server: access.server, identity });
   await operator.run(signal);
   await Promise.all(servers.map((server) => server.stop(GRACE_MS)));
+  aggregate.close();
   api.close();
 }
 
