@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { toJsonSchema } from "@valibot/to-json-schema";
 import { configurationMarkdown } from "../src/config/reference.ts";
 import { configSchema } from "../src/config/schema.ts";
+import { OPERATOR_METRICS } from "../src/kubernetes/reference.ts";
 import { reference, referenceMarkdown } from "../src/metrics/reference.ts";
 import { COLLECTORS } from "../src/scrape/sources.ts";
 import { manualPage } from "./manual.ts";
@@ -15,7 +16,7 @@ export function generatedDocs(): ReadonlyMap<string, string> {
   return new Map([
     ["configuration.md", configurationMarkdown(COLLECTORS)],
     ["plumbline.schema.json", configurationJsonSchema()],
-    ["metrics.md", referenceMarkdown(reference(COLLECTORS))],
+    ["metrics.md", referenceMarkdown(reference(COLLECTORS, OPERATOR_METRICS))],
     ["plumbline.1", manualPage(COLLECTORS)],
   ]);
 }

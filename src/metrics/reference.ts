@@ -5,19 +5,27 @@ import { OWN_DESCRIPTORS } from "./own-descriptors.ts";
 import { PEER_NAMES } from "./peer-names.ts";
 
 export interface ReferenceGroup {
-  /** Undefined for what the exporter tells about itself. */
+  /** Undefined where it is none that tells them. */
   readonly collector: string | undefined;
+  /** As a heading in Markdown. */
+  readonly title: string;
   readonly help: string;
   /** By name. */
   readonly metrics: readonly Descriptor[];
 }
 
 /**
- * One group a collector and one for the exporter itself, where also stands what several collectors emit. Throws
- * where two descriptors have the same name.
+ * One group a collector and one for the exporter itself, where also stands what several collectors emit; then `others`,
+ * sorted. Throws where two descriptors have the same name.
  */
-export function reference(collectors: readonly CollectorDescription[]): readonly ReferenceGroup[] {
-  refuseSameNames([...OWN_DESCRIPTORS, ...collectors.flatMap(({ descriptors }) => descriptors)]);
+export function reference(
+  collectors: readonly CollectorDescription[],
+  others: readonly ReferenceGroup[] = [],
+): readonly ReferenceGroup[] {
+  refuseSameNames([
+    ...OWN_DESCRIPTORS,
+    ...[...collectors.map(({ descriptors }) => descriptors), ...others.map(({ metrics }) => metrics)].flat(),
+  ]);
   const uses = Map.groupBy(
     collectors.flatMap(({ descriptors }) => [...new Set(descriptors)]),
     (descriptor) => descriptor,
@@ -27,21 +35,24 @@ export function reference(collectors: readonly CollectorDescription[]): readonly
   return [
     ...collectors.map(({ name, help, descriptors }) => ({
       collector: name,
+      title: `Collector \`${name}\``,
       help,
       metrics: byName(descriptors.filter((descriptor) => !isOwn(descriptor))),
     })),
     {
       collector: undefined,
+      title: "The exporter itself",
       help: "What plumbline tells about itself",
       metrics: byName([...new Set([...OWN_DESCRIPTORS, ...[...uses.keys()].filter(isOwn)])]),
     },
+    ...others.map((group) => ({ ...group, metrics: byName(group.metrics) })),
   ];
 }
 
 export function referenceMarkdown(groups: readonly ReferenceGroup[]): string {
-  const sections = groups.map(({ collector, help, metrics }) =>
+  const sections = groups.map(({ title, help, metrics }) =>
     [
-      `## ${collector === undefined ? "The exporter itself" : `Collector \`${collector}\``}`,
+      `## ${title}`,
       `${help}.`,
       [
         "| name | type | labels | meaning |",

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { OPERATOR_METRICS } from "../../src/kubernetes/reference.ts";
 import { COLLECTORS } from "../../src/scrape/sources.ts";
 
 const ROOT = join(import.meta.dir, "../..");
@@ -16,9 +17,13 @@ test("`plumbline metrics` prints what docs/metrics.md holds", () => {
   expect(stdout).toBe(readFileSync(join(ROOT, "docs/metrics.md"), "utf8"));
 });
 
-test("`plumbline metrics --output=json` names the collectors and then the exporter itself", () => {
+test("`plumbline metrics --output=json` names the collectors, and then what is none: exporter, operator, aggregate", () => {
   const { exitCode, stdout } = plumbline("metrics", "--output=json");
   expect(exitCode).toBe(0);
-  const groups: readonly { readonly collector: string | null }[] = JSON.parse(stdout);
-  expect(groups.map(({ collector }) => collector)).toEqual([...COLLECTORS.map(({ name }) => name), null]);
+  const groups: readonly { readonly collector: string | null; readonly help: string }[] = JSON.parse(stdout);
+  expect(groups.map(({ collector, help }) => collector ?? help)).toEqual([
+    ...COLLECTORS.map(({ name }) => name),
+    "What plumbline tells about itself",
+    ...OPERATOR_METRICS.map(({ help }) => help),
+  ]);
 });

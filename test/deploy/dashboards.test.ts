@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { OPERATOR_METRICS } from "../../src/kubernetes/reference.ts";
 import { reference } from "../../src/metrics/reference.ts";
 import { COLLECTORS } from "../../src/scrape/sources.ts";
 import { describeWith, PROMETHEUS } from "../support/debian.ts";
@@ -54,7 +55,7 @@ function exposition(families: readonly ParsedFamily[], seconds: number, now: num
 describe("the cluster that the queries are asked of", () => {
   const labels = new Map<string, readonly string[]>([
     ...OTHER_METRICS,
-    ...reference(COLLECTORS)
+    ...reference(COLLECTORS, OPERATOR_METRICS)
       .flatMap(({ metrics }) => metrics)
       .map((descriptor): [string, readonly string[]] => [descriptor.name, descriptor.labels]),
   ]);

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { OPERATOR_METRICS } from "../../src/kubernetes/reference.ts";
 import { reference } from "../../src/metrics/reference.ts";
 import { COLLECTORS } from "../../src/scrape/sources.ts";
 import {
@@ -15,7 +16,7 @@ import {
 } from "./files.ts";
 import { metricsOfExpression } from "./promql.ts";
 
-const OURS = reference(COLLECTORS)
+const OURS = reference(COLLECTORS, OPERATOR_METRICS)
   .flatMap(({ metrics }) => metrics)
   .flatMap(({ name, type }) =>
     type === "histogram" ? [name, `${name}_bucket`, `${name}_count`, `${name}_sum`] : [name],

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { OPERATOR_METRICS } from "../../src/kubernetes/reference.ts";
 import { counter, type Descriptor, gauge } from "../../src/metrics/descriptor.ts";
 import { expose } from "../../src/metrics/exposition.ts";
 import { PEER_NAMES } from "../../src/metrics/peer-names.ts";
@@ -21,7 +22,7 @@ const SHARED = counter("plumbline_disk_errors_total", "Errors", ["collector"]);
 const COLLECTOR = { name: "disk", help: "Disks", descriptors: [SIZE, SHARED] };
 const OTHER = { name: "other", help: "Others", descriptors: [SHARED] };
 
-const groups = reference(COLLECTORS);
+const groups = reference(COLLECTORS, OPERATOR_METRICS);
 const all = groups.flatMap(({ metrics }) => metrics);
 
 describe("the reference of all metrics", () => {
