@@ -49,6 +49,12 @@ export function itemOf(schema: v.GenericSchema): v.GenericSchema | undefined {
   return v.is(ARRAY_SCHEMA, inner) ? inner.item : undefined;
 }
 
+/** What each value of a mapping with keys of any name must be; undefined if the schema is no such mapping. */
+export function namedValueOf(schema: v.GenericSchema): v.GenericSchema | undefined {
+  const inner = unwrap(schema);
+  return v.is(RECORD_SCHEMA, inner) ? inner.value : undefined;
+}
+
 /** What a value may be instead, where it may be a setting or a section; undefined where it has no such choice. */
 export function choicesOf(schema: v.GenericSchema): readonly v.GenericSchema[] | undefined {
   const inner = unwrap(schema);
@@ -116,6 +122,7 @@ const ANY_SCHEMA = v.custom<v.GenericSchema>(isSchema);
 const WRAPPER = v.looseObject({ wrapped: ANY_SCHEMA });
 const PIPE = v.looseObject({ pipe: v.looseTuple([ANY_SCHEMA]) });
 const ARRAY_SCHEMA = v.looseObject({ type: v.literal("array"), item: ANY_SCHEMA });
+const RECORD_SCHEMA = v.looseObject({ type: v.literal("record"), value: ANY_SCHEMA });
 const UNION_SCHEMA = v.looseObject({ type: v.literal("union"), options: v.array(ANY_SCHEMA) });
 const OBJECT_SCHEMA = v.looseObject({
   type: v.literal("strict_object"),

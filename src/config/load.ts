@@ -314,7 +314,8 @@ function keyPairOf({
   return { certFile, keyFile };
 }
 
-function mayastorSettings(mayastor: Config["mayastor"]): Settings["mayastor"] {
+/** Throws ConfigError. */
+export function mayastorSettings(mayastor: Config["mayastor"]): Settings["mayastor"] {
   const { endpoint, token_file: tokenFile, cert_file: certFile, key_file: keyFile } = mayastor;
   const allowPlaintextToken = mayastor.allow_plaintext_token;
   if (tokenFile !== undefined && endpoint?.startsWith("http:") && !allowPlaintextToken)

@@ -1,6 +1,6 @@
 /** Holds a file against the schema and says what is wrong with it, in the file's order. */
 import * as v from "valibot";
-import { aboutOf, choicesOf, entriesOf, itemOf } from "./catalogue.ts";
+import { aboutOf, choicesOf, entriesOf, itemOf, namedValueOf } from "./catalogue.ts";
 import type { Problem } from "./error.ts";
 import { type ConfigFile, type Path, pathText } from "./file.ts";
 import { nearest } from "./nearest.ts";
@@ -38,7 +38,8 @@ export function* problemsAt(
     return;
   }
   const entries = entriesOf(schema);
-  if (entries !== undefined) {
+  const eachValue = namedValueOf(schema);
+  if (entries !== undefined || eachValue !== undefined) {
     if (!isMapping(value)) {
       yield {
         text: `${pathText(path)} must be a mapping of keys to values; it is ${shown(value)}`,
@@ -47,17 +48,17 @@ export function* problemsAt(
       return;
     }
     for (const [key, inner] of Object.entries(value)) {
-      const entry = Object.hasOwn(entries, key) ? entries[key] : undefined;
+      const entry = entries !== undefined && Object.hasOwn(entries, key) ? entries[key] : eachValue;
       if (entry === undefined)
-        yield { text: unknownKey(key, path, Object.keys(entries)), ...file.place([...path, key]) };
+        yield { text: unknownKey(key, path, Object.keys(entries ?? {})), ...file.place([...path, key]) };
       else yield* problemsAt(inner, entry, [...path, key], file);
     }
-    const missing = Object.keys(entries).filter(
-      (key) => entries[key]?.type !== "optional" && !Object.hasOwn(value, key),
+    const missing = Object.entries(entries ?? {}).filter(
+      ([key, { type }]) => type !== "optional" && !Object.hasOwn(value, key),
     );
     if (missing.length > 0)
       yield {
-        text: `${pathText(path)} lacks ${missing.map((key) => `\`${key}\``).join(" and ")}`,
+        text: `${pathText(path)} lacks ${missing.map(([key]) => `\`${key}\``).join(" and ")}`,
         ...place,
       };
     return;
