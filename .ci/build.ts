@@ -1,4 +1,7 @@
-/** Builds the one binary: `bun .ci/build.ts` makes dist/plumbline-linux-{x64,arm64} and reports size and start time. */
+/**
+ * Builds the one binary: `bun .ci/build.ts` makes dist/plumbline-linux-{x64,arm64} and reports size and start time;
+ * `bun .ci/build.ts arm64` makes that one alone. PLUMBLINE_REVISION names the commit where there is no repository.
+ */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -34,6 +37,8 @@ export async function build(architecture: Architecture, directory: string): Prom
 }
 
 function revision(): string {
+  const given = process.env["PLUMBLINE_REVISION"];
+  if (given !== undefined) return given;
   const git = spawnSync("git", ["rev-parse", "--short=12", "HEAD"], { cwd: ROOT, encoding: "utf8" });
   return git.status === 0 ? git.stdout.trim() : "unknown";
 }
@@ -44,7 +49,8 @@ function run(command: string, args: readonly string[]): void {
 }
 
 if (import.meta.main) {
-  for (const architecture of ARCHITECTURES) {
+  const named = ARCHITECTURES.filter((architecture) => process.argv.includes(architecture));
+  for (const architecture of named.length > 0 ? named : ARCHITECTURES) {
     const path = await build(architecture, "dist");
     const size = `${(statSync(path).size / 1e6).toFixed(1)} MB`;
     const start = architecture === process.arch ? `, ${startMs(path).toFixed(0)} ms to --version` : "";
