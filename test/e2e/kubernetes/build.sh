@@ -20,8 +20,8 @@ trap 'chmod -R u+w "$work" && rm -rf "$work"' EXIT
 keep() { install -m 755 "$1" "$work/kept" && mv "$work/kept" "$kubernetes/$2"; }
 
 # An apt beside the system's: the mirror that the system uses, its proxy and keys, but another suite and its sources.
-mirror=$(apt-get indextargets --format '$(SITE) $(RELEASE)' 'Created-By: Packages' 'Component: main' |
-  awk '$2 !~ /-/ { print $1; exit }')
+mirror=$(. /etc/os-release && apt-get indextargets --format '$(RELEASE) $(SITE)' 'Created-By: Packages' 'Component: main' |
+  sed -n "s/^$VERSION_CODENAME //p" | head -n 1)
 [ -n "$mirror" ] || { echo "apt has no Debian mirror configured" >&2 && exit 1; }
 apt_of() {
   local suite=$1 own=$work/apt-$1 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
