@@ -39,49 +39,64 @@ export const SPEC = section("What the exporter of a cluster's nodes is to be lik
       expected: "the name of an image, such as registry.example/plumbline:1.0.0",
     }),
   ),
-  config: v.optional(configSchema(COLLECTORS.map(({ name }) => name)), {}),
+  config: v.optional(
+    v.pipe(
+      configSchema(COLLECTORS.map(({ name }) => name)),
+      v.title("What the exporter's configuration file is to hold; see docs/configuration.md"),
+    ),
+    {},
+  ),
   nodeSelector: v.optional(
-    v.record(
-      v.string(),
-      setting(v.string(), { description: "Value of the label", expected: "a text, in quotes if need be" }),
+    v.pipe(
+      v.record(
+        v.string(),
+        setting(v.string(), { description: "Value of the label", expected: "a text, in quotes if need be" }),
+      ),
+      v.title("Labels that a node must have to get a pod, beside kubernetes.io/os: linux"),
     ),
     {},
   ),
   tolerations: v.optional(
-    v.array(
-      v.strictObject({
-        key: v.optional(
-          setting(v.string(), { description: "Key of the taint; left out, all keys", expected: "a text" }),
-        ),
-        operator: v.optional(
-          setting(v.picklist(["Exists", "Equal"]), {
-            description: "How key and value are held against the taint; left out, Equal",
-            expected: "Exists or Equal",
-          }),
-        ),
-        value: v.optional(
-          setting(v.string(), { description: "Value of the taint, with Equal", expected: "a text" }),
-        ),
-        effect: v.optional(
-          setting(v.picklist(["NoSchedule", "PreferNoSchedule", "NoExecute"]), {
-            description: "Effect of the taint; left out, all effects",
-            expected: "NoSchedule, PreferNoSchedule or NoExecute",
-          }),
-        ),
-        tolerationSeconds: v.optional(
-          setting(v.pipe(v.number(), v.safeInteger()), {
-            description: "For how many seconds a pod stays after a taint of effect NoExecute appears",
-            expected: "a whole number of seconds",
-          }),
-        ),
-      }),
+    v.pipe(
+      v.array(
+        section("One of the tolerations", {
+          key: v.optional(
+            setting(v.string(), { description: "Key of the taint; left out, all keys", expected: "a text" }),
+          ),
+          operator: v.optional(
+            setting(v.picklist(["Exists", "Equal"]), {
+              description: "How key and value are held against the taint; left out, Equal",
+              expected: "Exists or Equal",
+            }),
+          ),
+          value: v.optional(
+            setting(v.string(), { description: "Value of the taint, with Equal", expected: "a text" }),
+          ),
+          effect: v.optional(
+            setting(v.picklist(["NoSchedule", "PreferNoSchedule", "NoExecute"]), {
+              description: "Effect of the taint; left out, all effects",
+              expected: "NoSchedule, PreferNoSchedule or NoExecute",
+            }),
+          ),
+          tolerationSeconds: v.optional(
+            setting(v.pipe(v.number(), v.safeInteger()), {
+              description: "For how many seconds a pod stays after a taint of effect NoExecute appears",
+              expected: "a whole number of seconds",
+            }),
+          ),
+        }),
+      ),
+      v.title("Which taints of nodes the pods tolerate; left out, all of them"),
     ),
     [{ operator: "Exists" }],
   ),
   resources: v.optional(
     section("What a pod may take", {
-      requests: v.optional(quantities, { cpu: "20m", memory: "64Mi" }),
-      limits: v.optional(quantities, { memory: "256Mi" }),
+      requests: v.optional(v.pipe(quantities, v.title("What is kept free for it")), {
+        cpu: "20m",
+        memory: "64Mi",
+      }),
+      limits: v.optional(v.pipe(quantities, v.title("What it may take at most")), { memory: "256Mi" }),
     }),
     {},
   ),
