@@ -27,10 +27,12 @@ export function nodeTransport(options: ClientOptions): Transport {
   const agents = { plain: new http.Agent(keeping), tls: tlsAgent(keeping) };
   // Made twice a request; by itself it holds the certificates, which are the same for all requests here.
   agents.tls.getName = ({ host = "", port = "" } = {}) => `${host}:${port}`;
-  const send: Send = (request, connection) => {
+  const send: Send = (request, body, connection) => {
     const url = new URL(request.url);
     const { method, signal } = request;
-    const common = { method, headers: Object.fromEntries(request.headers) };
+    // Said here, because node:http leaves it out for a DELETE: what follows would be taken for the next request.
+    const length = body === undefined ? {} : { "content-length": String(body.byteLength) };
+    const common = { method, headers: { ...Object.fromEntries(request.headers), ...length } };
     const isKept = connection === "kept";
     if (url.protocol !== "https:") return http.request(url, { ...common, agent: isKept && agents.plain });
     const tls = { ...common, ...trust, agent: isKept ? agents.tls : tlsAgent({}), givenUp: signal };
@@ -53,7 +55,7 @@ export function nodeTransport(options: ClientOptions): Transport {
 const wasKept = (isKept: boolean): boolean => isKept;
 
 /** A kept connection may be one that was idle, a new one never is. */
-type Send = (request: Request, connection: "kept" | "new") => ClientRequest;
+type Send = (request: Request, body: Uint8Array | undefined, connection: "kept" | "new") => ClientRequest;
 
 async function answerTo(
   request: Request,
@@ -62,13 +64,13 @@ async function answerTo(
 ): Promise<Response> {
   const { signal } = request;
   const body = request.body === null ? undefined : await request.bytes();
-  const first = send(request, "kept");
+  const first = send(request, body, "kept");
   try {
     return await responseOf(first, body, signal);
   } catch (error) {
     const isClosed = GONE.has(errorCode(error) ?? "") && !signal.aborted;
     if (!isClosed || !sendsAgain(first.reusedSocket)) throw error;
-    return responseOf(send(request, "new"), body, signal);
+    return responseOf(send(request, body, "new"), body, signal);
   }
 }
 
