@@ -11,12 +11,26 @@ export interface Kind {
   readonly isNamespaced: boolean;
 }
 
-const kind = (apiVersion: string, name: string, plural: string, isNamespaced = true): Kind => ({
+const KINDS = new Map<string, Kind>();
+
+function kind(apiVersion: string, name: string, plural: string, isNamespaced = true): Kind {
+  const made = { apiVersion, kind: name, plural, isNamespaced };
+  KINDS.set(`${apiVersion} ${name}`, made);
+  return made;
+}
+
+/** Of an object that says what it is. Throws for a kind that stands not below. */
+export function kindOf({
   apiVersion,
   kind: name,
-  plural,
-  isNamespaced,
-});
+}: {
+  readonly apiVersion?: string | undefined;
+  readonly kind?: string | undefined;
+}): Kind {
+  const known = KINDS.get(`${apiVersion} ${name}`);
+  if (known === undefined) throw new Error(`nobody has said how ${name} of ${apiVersion} is addressed`);
+  return known;
+}
 
 export const PLUMBLINE = kind("plumbline.dev/v1alpha1", "Plumbline", "plumblines");
 export const SERVICE_ACCOUNT = kind("v1", "ServiceAccount", "serviceaccounts");

@@ -14,7 +14,7 @@ export class UnknownEncoding extends Error {
  * nothing more is read of it.
  */
 export async function readBody(response: Response, maxBytes: number): Promise<Uint8Array> {
-  const body = plain(response);
+  const body = unpackedBody(response);
   if (body === null) return new Uint8Array();
   const reader = body.getReader();
   const chunks: Uint8Array[] = [];
@@ -36,8 +36,11 @@ export async function readBody(response: Response, maxBytes: number): Promise<Ui
 export const dropBody = (response: Response): Promise<void> | undefined =>
   response.body?.cancel().catch(() => {});
 
-/** A packed answer was not asked for; some proxy may send one all the same. */
-function plain(response: Response): ReadableStream<Uint8Array<ArrayBuffer>> | null {
+/**
+ * A packed answer was not asked for; some proxy may send one all the same. Throws UnknownEncoding, having given up the
+ * body.
+ */
+export function unpackedBody(response: Response): ReadableStream<Uint8Array<ArrayBuffer>> | null {
   const encoding = (response.headers.get("content-encoding") ?? "identity").trim().toLowerCase();
   switch (encoding) {
     case "":
