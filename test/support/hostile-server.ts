@@ -3,7 +3,7 @@
  * TLS) by itself, and how it behaves can be changed from one request to the next.
  */
 import { createServer, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer } from "node:tls";
+import { createServer as createTlsServer, type TlsOptions } from "node:tls";
 import { gzipSync } from "node:zlib";
 
 export interface Asked {
@@ -21,7 +21,7 @@ export type Conduct = (connection: Socket, asked: Asked) => void;
 
 export interface HostileOptions {
   readonly port?: number;
-  readonly tls?: { readonly cert: string; readonly key: string };
+  readonly tls?: TlsOptions;
 }
 
 export class HostileServer implements AsyncDisposable {
