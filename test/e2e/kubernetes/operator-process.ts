@@ -1,9 +1,9 @@
 /** The operator of a cluster, run from the built binary as its Deployment runs it, with the rights that it has there. */
 import { mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import * as v from "valibot";
 import { ROOT } from "../../../.ci/build.ts";
-import { type KubernetesObject, POD } from "../../../src/kubernetes/object.ts";
+import { POD } from "../../../src/kubernetes/object.ts";
 import { plumblineBinary } from "../../support/binary.ts";
 import { freePort } from "../../support/ports.ts";
 import { type Process, watch } from "../../support/processes.ts";
@@ -12,23 +12,47 @@ import { type Cluster, kubeconfigOf } from "./cluster.ts";
 import { until } from "./until.ts";
 
 export const NAMESPACE = "plumbline";
-export const OVERLAY = join(ROOT, "deploy/kubernetes/overlays/operator");
+const DEPLOY = join(ROOT, "deploy/kubernetes");
 const LIMIT_MS = 30_000;
 const ANSWER_MS = 15_000;
 
+export type Overlay = "operator" | "operator-openshift";
+
+/** What the overlay applies on a cluster that knows the Prometheus operator's kinds, or does not. */
+export async function rendered(cluster: Cluster, overlay: Overlay, hasMonitors: boolean): Promise<string> {
+  const directory = join(cluster.directory, `kustomize-${overlay}-${hasMonitors}`);
+  mkdirSync(directory, { recursive: true });
+  const path = (below: string) => relative(directory, join(DEPLOY, below));
+  const kustomization = {
+    resources: [path(`overlays/${overlay}`)],
+    components: hasMonitors ? [] : [path("components/without-prometheus-operator")],
+  };
+  writeFileSync(join(directory, "kustomization.yaml"), JSON.stringify(kustomization));
+  return await cluster.kubectl(["kustomize", directory]);
+}
+
 /** Applies the overlay, and waits for the pods of the Deployment, which are played like all others. */
-export async function installOperator(cluster: Cluster, replicas = 1): Promise<readonly OperatorPod[]> {
-  await cluster.kubectl(["apply", "--kustomize", OVERLAY]);
+export async function installOperator(
+  cluster: Cluster,
+  { overlay = "operator", replicas = 1, hasMonitors = false }: Installation = {},
+): Promise<readonly OperatorPod[]> {
+  await cluster.kubectl(["apply", "--filename=-"], await rendered(cluster, overlay, hasMonitors));
   await cluster.kubectl(["--namespace", NAMESPACE, "scale", "deployment", "--all", `--replicas=${replicas}`]);
   return until("the operator's pods run", LIMIT_MS, async () => {
     const pods = (await cluster.admin.list(POD, NAMESPACE))
-      .filter((pod) => v.is(RUNNING, pod) && pod.metadata.deletionTimestamp === undefined)
-      .map((pod) => v.parse(RUNNING, pod));
+      .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+      .flatMap((pod) => (v.is(RUNNING, pod) ? [v.parse(RUNNING, pod)] : []));
     return (
       pods.length === replicas &&
-      pods.map(({ metadata, spec }) => ({ ...metadata, account: spec.serviceAccountName }))
+      pods.map(({ metadata: { name, uid }, spec }) => ({ name, uid, account: spec.serviceAccountName }))
     );
   });
+}
+
+export interface Installation {
+  readonly overlay?: Overlay;
+  readonly replicas?: number;
+  readonly hasMonitors?: boolean;
 }
 
 export interface OperatorPod {
@@ -165,32 +189,4 @@ export async function leading(operator: RunningOperator): Promise<void> {
     const { status } = await operator.health("/readyz");
     return status === 200 && (await operator.own()).get("plumbline_operator_leader{}") === 1;
   });
-}
-
-/** What the tests look at of a Plumbline's status. */
-const STATUS = v.object({
-  observedGeneration: v.optional(v.number()),
-  desired: v.optional(v.number()),
-  ready: v.optional(v.number()),
-  updated: v.optional(v.number()),
-  unavailable: v.optional(v.number()),
-  nodesFailing: v.optional(v.array(v.string()), []),
-  conditions: v.optional(
-    v.array(v.object({ type: v.string(), status: v.string(), reason: v.string(), message: v.string() })),
-    [],
-  ),
-});
-export type PlumblineStatus = v.InferOutput<typeof STATUS>;
-
-export const statusOf = (plumbline: KubernetesObject): PlumblineStatus =>
-  v.parse(STATUS, plumbline["status"] ?? {});
-
-/** `True Ready`; undefined as long as there is none. */
-export function condition(status: PlumblineStatus, type: string): string | undefined {
-  const found = status.conditions.find((condition) => condition.type === type);
-  return found && `${found.status} ${found.reason}`;
-}
-
-export function messageOf(status: PlumblineStatus, type: string): string {
-  return status.conditions.find((condition) => condition.type === type)?.message ?? "";
 }
