@@ -10,12 +10,13 @@ export class Collector {
   readonly #store: Store;
   readonly #kinds: Kinds;
   readonly #registry: Registry;
+  readonly stop: () => void;
 
   constructor(store: Store, kinds: Kinds, registry: Registry) {
     this.#store = store;
     this.#kinds = kinds;
     this.#registry = registry;
-    store.listen((change) => {
+    this.stop = store.listen((change) => {
       // Not in the midst of the change itself, as a controller would not.
       setTimeout(() => this.#follow(change), 0);
     });

@@ -2,7 +2,7 @@
 import type { Kind, KubernetesObject, Manifest } from "../../../src/kubernetes/object.ts";
 
 export interface KubernetesApiOptions {
-  /** 0 (the default): any; `restart` takes the same one again. */
+  /** 0, the default, lets the kernel choose; `restart` takes the same one again. */
   readonly port?: number;
   /** Nodes fake-1 … fake-N, Ready, with zone, instance type and providerID; none by default. */
   readonly nodes?: number;

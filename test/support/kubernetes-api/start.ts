@@ -27,6 +27,7 @@ import type {
   Requested,
   Rule,
 } from "./contract.ts";
+import { DaemonSets, POD_STATE_ANNOTATION } from "./daemon-sets.ts";
 import { Faults } from "./faults.ts";
 import { membersOf } from "./json.ts";
 import { Kinds } from "./kinds.ts";
@@ -57,6 +58,8 @@ class Cluster implements FakeKubernetes {
   readonly #faults = new Faults();
   readonly #accounts: ServiceAccount[] = [];
   readonly #serving: Serving;
+  readonly #collector: Collector;
+  readonly #daemonSets: DaemonSets | undefined;
   #server: HostileServer | undefined;
   #port = 0;
 
@@ -70,7 +73,11 @@ class Cluster implements FakeKubernetes {
       user: (authorization, connection) => this.#userOf(authorization, connection),
       bookmarkMs: options.bookmarkMs ?? 1000,
     });
-    new Collector(this.#store, this.#kinds, this.#registry);
+    this.#collector = new Collector(this.#store, this.#kinds, this.#registry);
+    if (options.controllers === true) {
+      const { podIp = nextPodIp(), podStartMs = 0 } = options;
+      this.#daemonSets = new DaemonSets(this.#store, this.#registry, { podIp, podStartMs });
+    }
     for (const name of ["default", "kube-system", "kube-public"]) this.#ensureNamespace(name);
     for (const crd of options.crds ?? []) this.put(crd);
     for (let index = 1; index <= (options.nodes ?? 0); index++) this.addNode(`fake-${index}`);
@@ -155,7 +162,7 @@ class Cluster implements FakeKubernetes {
   }
 
   setPod(name: string, namespace: string, state: PodState): void {
-    this.edit(POD, name, namespace, { metadata: { annotations: { "plumbline.test/state": state } } });
+    this.edit(POD, name, namespace, { metadata: { annotations: { [POD_STATE_ANNOTATION]: state } } });
   }
 
   account(name: string, namespace: string, rules: readonly Rule[]): Account {
@@ -192,6 +199,8 @@ class Cluster implements FakeKubernetes {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#daemonSets?.stop();
+    this.#collector.stop();
     await this.stop();
     rmSync(this.directory, { recursive: true, force: true });
   }
@@ -226,6 +235,14 @@ class Cluster implements FakeKubernetes {
       users: [{ name: "admin", user: { token: this.token } }],
     });
   }
+}
+
+function nextPodIp(): () => string {
+  let last = 0;
+  return () => {
+    last++;
+    return `10.88.${last >> 8}.${last & 255}`;
+  };
 }
 
 const ADMIN: User = { name: "admin", rules: undefined };

@@ -15,7 +15,7 @@ export interface Change {
 export class Store {
   resourceVersion = 1000;
   /** What happened up to here is forgotten. */
-  forgottenUntil = 0;
+  forgottenUntil = this.resourceVersion;
   /** All changes since then. */
   changes: Change[] = [];
   readonly #objects = new Map<string, Map<string, KubernetesObject>>();
