@@ -60,7 +60,10 @@ export function pveSection(collectors: readonly string[]) {
       }),
       false,
     ),
-    targets: v.optional(v.array(targetSchema(collectors)), []),
+    targets: v.optional(
+      v.pipe(v.array(targetSchema(collectors)), v.title("The clusters that are asked at every scrape")),
+      [],
+    ),
   });
 }
 
@@ -125,7 +128,7 @@ export function targetSchema(collectors: readonly string[]) {
       }),
     ),
     collectors: v.optional(
-      v.strictObject({
+      section("Collectors of this target, where it differs from the others", {
         ...Object.fromEntries(collectors.map((name) => [name, v.optional(collectorSwitch(name))])),
         "physical-disks": v.optional(PHYSICAL_DISKS),
         config: v.optional(CONFIG),
@@ -179,25 +182,28 @@ const CALL_TIMEOUT = {
   placeholder: "duration",
 } as const;
 
-const PHYSICAL_DISKS = switchOr({
-  smart_interval: v.optional(
-    setting(v.union([v.literal("never"), duration(0)]), {
-      description: "How often health and wear are read, which wakes sleeping drives",
-      expected: "a duration such as 1h, 0 (at every scrape) or never",
-    }),
-    "1h",
-  ),
-  exclude_nodes: v.optional(
-    setting(v.array(v.pipe(v.string(), v.regex(/^[A-Za-z0-9-]{1,63}$/))), {
-      description: "Names of nodes whose disks are left alone",
-      expected: "a list of names of nodes",
-      expectedItem: "the name of a node",
-    }),
-    [],
-  ),
-});
+const PHYSICAL_DISKS = switchOr(
+  "The collector pve-physical-disks for this target: on, off, or its settings",
+  {
+    smart_interval: v.optional(
+      setting(v.union([v.literal("never"), duration(0)]), {
+        description: "How often health and wear are read, which wakes sleeping drives",
+        expected: "a duration such as 1h, 0 (at every scrape) or never",
+      }),
+      "1h",
+    ),
+    exclude_nodes: v.optional(
+      setting(v.array(v.pipe(v.string(), v.regex(/^[A-Za-z0-9-]{1,63}$/))), {
+        description: "Names of nodes whose disks are left alone",
+        expected: "a list of names of nodes",
+        expectedItem: "the name of a node",
+      }),
+      [],
+    ),
+  },
+);
 
-const CONFIG = switchOr({
+const CONFIG = switchOr("The collector pve-config for this target: on, off, or its settings", {
   guest_limit: v.optional(
     setting(v.pipe(v.number(), v.safeInteger(), v.minValue(0)), {
       description: "With more guests than that none is asked for its configuration",
@@ -279,9 +285,15 @@ function collectorSwitch(name: string) {
 }
 
 /** `true`, `false`, or a section, which says nothing of on or off. */
-function switchOr<const Entries extends v.ObjectEntries>(entries: Entries) {
-  return v.union([
-    setting(v.boolean(), { description: "On or off", expected: "true, false or a mapping of its settings" }),
-    v.strictObject(entries),
-  ]);
+function switchOr<const Entries extends v.ObjectEntries>(title: string, entries: Entries) {
+  return v.pipe(
+    v.union([
+      setting(v.boolean(), {
+        description: "On or off",
+        expected: "true, false or a mapping of its settings",
+      }),
+      v.strictObject(entries),
+    ]),
+    v.title(title),
+  );
 }
