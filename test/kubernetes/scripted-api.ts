@@ -11,8 +11,8 @@ export const quiet: Log = { debug() {}, info() {}, warn() {}, error() {} };
 /** Longer than any secret of a test that may be in an answer by chance. */
 export const TOKEN = "planted.bearer.token.of.the.operator";
 
-export const serving = (made: Certificates, conduct: Conduct): Promise<HostileServer> =>
-  HostileServer.start(conduct, { tls: made.server });
+export const serving = (made: Certificates, conduct: Conduct, port = 0): Promise<HostileServer> =>
+  HostileServer.start(conduct, { tls: made.server, port });
 
 export function accessTo(server: HostileServer, made: Certificates): ClusterAccess {
   return {
