@@ -85,6 +85,7 @@ class Answer {
       clusterId,
       keeps: this.#keeps,
       isKnownNode: named !== undefined,
+      bodyBytes: Number(headers.get("content-length") ?? 0),
     });
     this.#parser = parser;
     const encoding = headers.get("content-encoding") ?? "identity";

@@ -14,6 +14,8 @@ export interface ParserOptions {
   /** Added to series without `cluster_id`. */
   readonly clusterId: string | undefined;
   keeps(family: string): boolean;
+  /** Of the whole exposition, where that is known. */
+  readonly bodyBytes?: number;
   /** Whether it is known otherwise that this is the node's exporter: a label `node` may mean another thing then. */
   readonly isKnownNode: boolean;
 }
@@ -60,6 +62,9 @@ const MAX_LINE_BYTES = 64 * 1024;
 const MAX_SERIES = 100_000;
 const MAX_FAMILIES = 10_000;
 
+const MIN_EXPECTED_BYTES = 4 * 1024;
+const MAX_EXPECTED_BYTES = 256 * 1024;
+
 const HASH = 0x23;
 
 const METADATA = /^#[ \t]+(HELP|TYPE)[ \t]+([a-zA-Z_:][a-zA-Z0-9_:]*)(?:[ \t]+(.*))?$/s;
@@ -94,12 +99,12 @@ export class ExpositionParser {
   #received = 0;
   #leftOut = 0;
   /** The beginning of a line whose end has not come. */
-  #begun = new Uint8Array(1024);
+  #begun = new Uint8Array(256);
   #begunLength = 0;
 
   constructor(options: ParserOptions) {
     this.#options = options;
-    this.#line = new SampleLine(options.node, options.clusterId);
+    this.#line = new SampleLine(options.node, options.clusterId, expectedBytes(options));
   }
 
   /** Throws AskFailure where this is no exposition, or too much of it; then nothing more may be pushed. */
@@ -129,7 +134,7 @@ export class ExpositionParser {
     this.#leave();
     return {
       node: this.#options.node,
-      bytes: this.#line.bytes.slice(0, this.#line.length),
+      bytes: this.#line.kept(),
       families: [...this.#families.values()].filter(({ isKept }) => isKept),
       series: this.#series,
       leftOut: this.#leftOut,
@@ -235,6 +240,7 @@ export class ExpositionParser {
       hasSamples: false,
     };
     this.#families.set(name, this.#family);
+    this.#line.beginFamily();
     return this.#family;
   }
 
@@ -243,6 +249,10 @@ export class ExpositionParser {
     this.#name = undefined;
   }
 }
+
+/** What is added to the lines makes them longer by less than half; what is not kept is not known before. */
+const expectedBytes = ({ bodyBytes = 0 }: ParserOptions): number =>
+  Math.min(Math.max(bodyBytes * 1.25, MIN_EXPECTED_BYTES), MAX_EXPECTED_BYTES);
 
 function setType(family: Family, type: string): void {
   const name = shown(family.name);

@@ -22,6 +22,12 @@ const NODE = encoder.encode("node");
 const CLUSTER_ID = encoder.encode("cluster_id");
 const LE = encoder.encode("le");
 
+/**
+ * Families of one exporter mostly have the same series in the same order. So many are tried, for those that a family
+ * lacks.
+ */
+const EXPECTED = 3;
+
 const MAX_LABELS = 64;
 /** A float of 64 bits in full has some 770 digits; nobody writes them. */
 const MAX_VALUE_BYTES = 64;
@@ -38,13 +44,22 @@ export class SampleLine {
   namesOtherNode = false;
   hasBound = false;
 
+  /** Those of the lines that are kept, in this family and in the one before. */
+  #labelSets: LabelSet[] = [];
+  #labelSetsBefore: readonly LabelSet[] = [];
+  /** Which of the family before comes next, if this one has the same series. */
+  #expected = 0;
+  #labelSet: LabelSet | undefined;
+
   /** The lines written so far; those that are not kept are written over. */
-  bytes = new Uint8Array(32 * 1024);
+  bytes: Uint8Array;
   #length = 0;
   /** Behind the line that was read last. */
   #to = 0;
   /** Where the next byte is read. */
   #at = 0;
+  #labelsHigh = 0;
+  #labelsLow = 0;
   #hasNode = false;
   #hasCluster = false;
   readonly #node: Uint8Array;
@@ -53,7 +68,8 @@ export class SampleLine {
   /** Where the names of the line's labels begin and end. */
   readonly #labels = new Int32Array(2 * MAX_LABELS);
 
-  constructor(node: string, clusterId: string | undefined) {
+  constructor(node: string, clusterId: string | undefined, expectedBytes: number) {
+    this.bytes = new Uint8Array(expectedBytes);
     this.#node = encoder.encode(escaped(node));
     this.#nodePair = encoder.encode(`node="${escaped(node)}",`);
     this.#clusterPair = encoder.encode(clusterId === undefined ? "" : `cluster_id="${escaped(clusterId)}",`);
@@ -64,9 +80,24 @@ export class SampleLine {
     return this.#length;
   }
 
+  /** The lines that are kept, in as little memory as is worth a copy. */
+  kept(): Uint8Array {
+    return this.#length * 2 < this.bytes.length
+      ? this.bytes.slice(0, this.#length)
+      : this.bytes.subarray(0, this.#length);
+  }
+
+  /** Before the first line of a family. */
+  beginFamily(): void {
+    this.#labelSetsBefore = this.#labelSets;
+    this.#labelSets = [];
+    this.#expected = 0;
+  }
+
   /** Keeps the line that was read last. */
   keep(): void {
     this.#length = this.#to;
+    if (this.#labelSet !== undefined) this.#labelSets.push(this.#labelSet);
   }
 
   /**
@@ -77,26 +108,70 @@ export class SampleLine {
     this.#reserve(name.bytes.length + end - at + this.#nodePair.length + this.#clusterPair.length + 8);
     this.#at = at;
     this.#to = this.#length;
-    this.high = name.hash;
-    this.low = ~name.hash;
-    this.namesOtherNode = false;
-    this.hasBound = false;
-    this.#hasNode = false;
-    this.#hasCluster = false;
     this.#write(name.bytes);
-    this.bytes[this.#to++] = OPEN;
-    if (!this.#readLabels(bytes)) return false;
-    if (!this.#hasCluster) this.#write(this.#clusterPair);
-    if (!this.#hasNode) this.#write(this.#nodePair);
-    // Over the comma behind the last label; there is one at least.
-    this.bytes[this.#to - 1] = CLOSE;
-    this.bytes[this.#to++] = BLANK;
+    if (!this.#repeatLabels(bytes) && !this.#readLabels(bytes)) return false;
+    this.high = (this.#labelsHigh + name.hash) | 0;
+    this.low = this.#labelsLow ^ Math.imul(name.hash, 0x2c1b3c6d);
     if (!this.#readValue(bytes) || !this.#readTime(bytes)) return false;
     this.bytes[this.#to++] = NEWLINE;
     return this.#at === end;
   }
 
+  /** Whether the labels are those of one that is expected: what was found out about them holds again. */
+  #repeatLabels(bytes: Uint8Array): boolean {
+    const out = this.bytes;
+    for (let index = this.#expected; index < this.#expected + EXPECTED; index++) {
+      const known = this.#labelSetsBefore[index];
+      if (known === undefined) return false;
+      const { start, readLength, writtenLength } = known;
+      let same = 0;
+      while (same < readLength && bytes[this.#at + same] === out[start + same]) same++;
+      if (same < readLength || bytes[this.#at + same] !== CLOSE) continue;
+      out.copyWithin(this.#to, start, start + writtenLength);
+      this.#to += writtenLength;
+      this.#at = skipBlanks(bytes, this.#at + same + 1);
+      this.#labelsHigh = known.high;
+      this.#labelsLow = known.low;
+      this.hasBound = known.hasBound;
+      this.namesOtherNode = false;
+      this.#labelSet = known;
+      this.#expected = index + 1;
+      return true;
+    }
+    return false;
+  }
+
   #readLabels(bytes: Uint8Array): boolean {
+    const start = this.#to;
+    this.#labelsHigh = 0;
+    this.#labelsLow = 0;
+    this.namesOtherNode = false;
+    this.hasBound = false;
+    this.#hasNode = false;
+    this.#hasCluster = false;
+    this.bytes[this.#to++] = OPEN;
+    if (!this.#readGivenLabels(bytes)) return false;
+    const readLength = this.#to - start - 1;
+    if (!this.#hasCluster) this.#write(this.#clusterPair);
+    if (!this.#hasNode) this.#write(this.#nodePair);
+    // Over the comma behind the last label; there is one at least.
+    this.bytes[this.#to - 1] = CLOSE;
+    this.bytes[this.#to++] = BLANK;
+    this.#labelSet =
+      readLength > 0
+        ? {
+            start,
+            readLength,
+            writtenLength: this.#to - start,
+            high: this.#labelsHigh,
+            low: this.#labelsLow,
+            hasBound: this.hasBound,
+          }
+        : undefined;
+    return true;
+  }
+
+  #readGivenLabels(bytes: Uint8Array): boolean {
     const behindName = this.#at;
     let at = skipBlanks(bytes, behindName);
     if (bytes[at] !== OPEN) {
@@ -166,8 +241,8 @@ export class SampleLine {
     out[to++] = QUOTE;
     out[to++] = COMMA;
     this.#to = to;
-    this.high = (this.high + mixed(a)) | 0;
-    this.low = (this.low + mixed(b ^ (a >>> 16))) | 0;
+    this.#labelsHigh = (this.#labelsHigh + mixed(a)) | 0;
+    this.#labelsLow = (this.#labelsLow + mixed(b ^ (a >>> 16))) | 0;
     if (isText(bytes, start, nameEnd, NODE)) {
       this.#hasNode = true;
       this.namesOtherNode = !isText(bytes, valueStart, at, this.#node);
@@ -241,6 +316,18 @@ export class SampleLine {
     larger.set(this.bytes.subarray(0, this.#length));
     this.bytes = larger;
   }
+}
+
+/** The labels of a line that is kept, as they were written. */
+interface LabelSet {
+  /** In the lines written so far. */
+  readonly start: number;
+  /** Up to what stands for the brace at the end of those that were read; the rest was added. */
+  readonly readLength: number;
+  readonly writtenLength: number;
+  readonly high: number;
+  readonly low: number;
+  readonly hasBound: boolean;
 }
 
 export interface SampleName {
