@@ -15,6 +15,10 @@ export interface WrongField {
 /** Fields that hold a value, and the items of those that hold several. */
 export const wrongValues = (): WrongField[] => fields(SPEC, []).flatMap(wrong);
 
+/** The same with a mapping in the place of the value. */
+export const mappings = (): WrongField[] =>
+  fields(SPEC, []).map(([path, schema]) => field(path, { no: "such" }, schema));
+
 /** Members of sections, lists and mappings, and the whole spec. */
 export const wrongSections = (): WrongField[] =>
   sections(SPEC, []).map(([path, schema]) => field(path, "no such thing", schema));
