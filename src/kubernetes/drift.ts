@@ -21,7 +21,7 @@ export class Applied {
   readonly #versionBefore: string | undefined;
   readonly #owned: string | undefined;
   readonly #at = performance.now();
-  #wasSeen = false;
+  #wasSeen: boolean;
 
   /** `before`: as the informer had it when it was applied. */
   constructor(hash: string, answer: KubernetesObject, before: KubernetesObject | undefined) {
@@ -30,6 +30,7 @@ export class Applied {
     this.version = answer.metadata.resourceVersion;
     this.#versionBefore = before?.metadata.resourceVersion;
     this.#owned = ownedFields(answer);
+    this.#wasSeen = before !== undefined && before.metadata.uid === answer.metadata.uid;
   }
 
   /** `live`: as the informer has it now. */
