@@ -50,7 +50,7 @@ function kubeconfig({ cluster = {}, user = {}, context = {}, more = {} }: Parts 
 }
 
 const access = (path: string, options: Partial<AccessOptions> = {}): ClusterAccess =>
-  clusterAccess({ kubeconfig: path, env: {}, ...options });
+  clusterAccess({ kubeconfig: path, env: {}, warn() {}, ...options });
 
 function refused(path: string, options: Partial<AccessOptions> = {}): string {
   try {
@@ -348,7 +348,7 @@ describe("in a pod", () => {
 
   test("the ServiceAccount is who asks, with the token that its file holds now", async () => {
     const serviceAccountDir = serviceAccount();
-    const found = clusterAccess({ kubeconfig: undefined, env, serviceAccountDir });
+    const found = clusterAccess({ kubeconfig: undefined, warn() {}, env, serviceAccountDir });
     expect([found.server, found.namespace]).toEqual(["https://10.96.0.1", "plumbline"]);
     expect(found.tls).toMatchObject({ ca: made.ca.cert, insecureSkipVerify: false });
     expect(await found.authorization()).toBe("Bearer first.token");
@@ -363,13 +363,13 @@ describe("in a pod", () => {
   test("the server may have an IPv6 address and another port", () => {
     const serviceAccountDir = serviceAccount();
     const there = { KUBERNETES_SERVICE_HOST: "fd00::1", KUBERNETES_SERVICE_PORT: "6443" };
-    expect(clusterAccess({ kubeconfig: undefined, env: there, serviceAccountDir }).server).toBe(
+    expect(clusterAccess({ kubeconfig: undefined, warn() {}, env: there, serviceAccountDir }).server).toBe(
       "https://[fd00::1]:6443",
     );
   });
 
   test("without a token, an authority or a server, the sentence says what to do", () => {
-    const options = { kubeconfig: undefined, serviceAccountDir: join(directory, "nothing") };
+    const options = { kubeconfig: undefined, warn() {}, serviceAccountDir: join(directory, "nothing") };
     expect(() => clusterAccess({ ...options, env })).toThrow("nothing/ca.crt: no such file");
     expect(() => clusterAccess({ ...options, env: {} })).toThrow(
       "give --kubeconfig or KUBECONFIG, or run the operator in a pod",
