@@ -51,7 +51,11 @@ export async function run({ settings, warnings }: Loaded): Promise<number> {
 /** Rejects where it cannot start. */
 async function operate(settings: Settings, log: Log, signal: AbortSignal): Promise<void> {
   const { kubeconfig, namespace: named, identity, leaderElect, image } = settings.operator;
-  const access = clusterAccess({ kubeconfig, env: environment() });
+  const access = clusterAccess({
+    kubeconfig,
+    env: environment(),
+    warn: (message) => log.warn(message),
+  });
   const namespace = named ?? access.namespace ?? NAMESPACE;
   const own = new OwnMetrics(BUILD, { processMetrics: true });
   const api = new KubernetesApi(access, { log });
