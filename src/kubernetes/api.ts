@@ -126,11 +126,24 @@ export class KubernetesApi {
       timeoutSeconds: String(seconds),
     };
     const asking: Asking = { ...about("watch", kind, scope), method: "get", query };
+    // Not AbortSignal.any: a signal that lives as long as the operator remembers each that was made of it.
     const end = new AbortController();
-    const response = await this.#answered(asking, signal, (opening) =>
-      this.#send(asking, AbortSignal.any([opening, signal, end.signal])),
-    );
-    return this.#events(asking, response, { signal, end, lateMs: (seconds + WATCH_PATIENCE_SECONDS) * 1000 });
+    const giveUp = () => end.abort();
+    signal.addEventListener("abort", giveUp, { once: true });
+    const connection = {
+      signal: end.signal,
+      close() {
+        signal.removeEventListener("abort", giveUp);
+        end.abort();
+      },
+    };
+    try {
+      const response = await this.#answered(asking, signal, () => this.#send(asking, end.signal));
+      return this.#events(asking, response, connection, (seconds + WATCH_PATIENCE_SECONDS) * 1000, signal);
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
   }
 
   /** ApiFailure("conflict") where it exists. */
@@ -288,28 +301,26 @@ export class KubernetesApi {
     });
   }
 
-  /** Whatever happens, the connection is not used again. */
+  /** Whatever happens, the connection is closed. */
   async *#events(
     asking: Asking,
     response: Response,
-    {
-      signal,
-      end,
-      lateMs,
-    }: { readonly signal: AbortSignal; readonly end: AbortController; readonly lateMs: number },
+    connection: { readonly signal: AbortSignal; close(): void },
+    mostMs: number,
+    signal: AbortSignal,
   ): AsyncGenerator<WatchEvent> {
-    const late = setTimeout(() => end.abort(), lateMs);
-    const ends = AbortSignal.any([signal, end.signal]);
+    const late = setTimeout(() => connection.close(), mostMs);
     try {
-      for await (const event of watchEvents(chunksOf(response, ends), this.#where(asking))) {
+      for await (const event of watchEvents(chunksOf(response, connection.signal), this.#where(asking))) {
         if (event.type === "ERROR") throw refusedWatch(asking.asked, event.object);
         yield event;
       }
     } catch (error) {
-      if (!ends.aborted) throw error instanceof RestFailure ? unanswered(asking.asked, error) : error;
+      if (!connection.signal.aborted)
+        throw error instanceof RestFailure ? unanswered(asking.asked, error) : error;
     } finally {
       clearTimeout(late);
-      end.abort();
+      connection.close();
     }
     signal.throwIfAborted();
   }

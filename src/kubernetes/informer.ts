@@ -46,13 +46,14 @@ export class Informer {
 
   /** Goes on until the signal aborts, then resolves. */
   async run(signal: AbortSignal): Promise<void> {
+    signal.addEventListener("abort", () => this.retryNow(), { once: true });
     while (!signal.aborted) {
       const startedAt = performance.now();
       const reason = await this.#attempt(signal);
       if (signal.aborted) return;
       this.#options.onRestart?.(reason);
       if (reason === "ended" && performance.now() - startedAt > SHORT_MS) this.#backoff.reset();
-      else await this.#pause(reason, signal);
+      else await this.#pause(reason);
     }
   }
 
@@ -163,10 +164,10 @@ export class Informer {
       this.#faults.fail("watch", "cannot watch", { kind: this.#kind.kind, reason, err: message }, "warn");
   }
 
-  async #pause(reason: RestartReason, signal: AbortSignal): Promise<void> {
+  async #pause(reason: RestartReason): Promise<void> {
     this.#wake = new AbortController();
     const ms = reason === "not_found" ? UNKNOWN_KIND_MS : this.#backoff.nextMs(this.#failure?.retryAfterMs);
-    await pause(ms, AbortSignal.any([signal, this.#wake.signal]));
+    await pause(ms, this.#wake.signal);
   }
 }
 
