@@ -12,6 +12,7 @@ const PRODUCTS = [
   ["components/csi-only/prometheus-rule.yaml", "exporter", ["csi"]],
   ["components/nvme/prometheus-rules.yaml", "exporter", ["nvme", "ebs"]],
   ["components/mayastor/prometheus-rule.yaml", "mayastor", ["mayastor"]],
+  ["overlays/operator/prometheus-rule.yaml", "operator", ["operator"]],
 ] as const;
 
 /** Content by path in the repository. */
