@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
 import { catalogue } from "../src/config/catalogue.ts";
+import { OPERATOR_METRICS } from "../src/kubernetes/reference.ts";
 import { reference } from "../src/metrics/reference.ts";
 import { COLLECTORS } from "../src/scrape/sources.ts";
 
@@ -25,7 +26,7 @@ const found = (document: string, pattern: RegExp) =>
 const OF_OTHERS = new Set(["nvme_critical_warning_total", "nvme_controller_busy_time", "nvme_metrics"]);
 
 const METRICS = new Set(
-  reference(COLLECTORS)
+  reference(COLLECTORS, OPERATOR_METRICS)
     .flatMap(({ metrics }) => metrics)
     .flatMap(({ name, type }) =>
       type === "histogram" ? [name, `${name}_bucket`, `${name}_count`, `${name}_sum`] : [name],
@@ -87,6 +88,20 @@ const FLAGS_OF_OTHERS = new Set([
     "volume-id",
     "iops",
     "throughput",
+    "all",
+    "as",
+    "for",
+    "list",
+    "merge",
+    "namespace",
+    "platform",
+    "prefix",
+    "push",
+    "recursive",
+    "replicas",
+    "show-managed-fields",
+    "timeout",
+    "type",
   ],
 ]);
 

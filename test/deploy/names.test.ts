@@ -65,7 +65,9 @@ describe("every metric that is named exists", () => {
   const PROGRAMS = new Set(["pve_exporter"]);
   const documents = [
     "docs/csi.md",
+    "docs/kubernetes.md",
     "docs/mayastor.md",
+    "docs/migrating-from-ebs-metrics-exporter-operator.md",
     "docs/migrating-from-prometheus-pve-exporter.md",
     "docs/proxmox-ve.md",
     "docs/troubleshooting.md",

@@ -48,11 +48,15 @@ describeWith([PROMTOOL], "promtool", () => {
     expect(exitCode).toBe(0);
   });
 
-  test.each(readdirSync(TESTS))("the unit tests in %s pass", (file) => {
-    const { exitCode, output } = promtool("test", "rules", join(TESTS, file));
-    expect(output).not.toContain("FAILED");
-    expect(exitCode).toBe(0);
-  });
+  test.each(readdirSync(TESTS))(
+    "the unit tests in %s pass",
+    (file) => {
+      const { exitCode, output } = promtool("test", "rules", join(TESTS, file));
+      expect(output).not.toContain("FAILED");
+      expect(exitCode).toBe(0);
+    },
+    60_000,
+  );
 });
 
 /** The YAML that a document gives, by its kind or else its first word; of several alike the last. */
@@ -66,8 +70,8 @@ const examplesOf = (document: string) =>
     ),
   );
 const EXAMPLES = examplesOf("docs/csi.md");
-/** docs/mayastor.md and docs/proxmox-ve.md name the others, and those of plumbline itself. */
-const OTHER_RULE_FILES = ["mayastor.rules.yml", "pve.rules.yml"];
+/** docs/kubernetes.md, docs/mayastor.md and docs/proxmox-ve.md name the others, and those of plumbline itself. */
+const OTHER_RULE_FILES = ["mayastor.rules.yml", "operator.rules.yml", "pve.rules.yml"];
 const RULE_FILES_OF_CSI = RULE_FILES.filter((file) => !OTHER_RULE_FILES.includes(file));
 
 describe("the examples of docs/csi.md", () => {
@@ -183,7 +187,7 @@ describe("the examples of docs/csi.md", () => {
   });
 
   describeWith([PROMTOOL], "with promtool", () => {
-    test("the configuration of Prometheus is valid, and the files of rules that it names are all but Mayastor's and Proxmox VE's", () => {
+    test("the configuration of Prometheus is valid, and the files of rules that it names are those about a node", () => {
       expect(ruleFilesOf(EXAMPLES)).toEqual(RULE_FILES_OF_CSI);
     });
   });
@@ -370,6 +374,21 @@ describe("the rules", () => {
     ]);
   });
 
+  test("the alerts about the operator and its aggregate have the names, times and severities that users know", () => {
+    const operator = ALERTS.filter(({ alert }) => /^Plumbline(Aggregate|Exporter|Operator)/.test(alert));
+    expect(operator.map(({ alert, for: wait, labels }) => [alert, wait, labels.severity])).toEqual([
+      ["PlumblineOperatorDown", "10m", "warning"],
+      ["PlumblineOperatorWithoutLeader", "10m", "warning"],
+      ["PlumblineOperatorReconcileFailing", "10m", "warning"],
+      ["PlumblineOperatorSpecInvalid", "5m", "warning"],
+      ["PlumblineOperatorDriftFight", "10m", "warning"],
+      ["PlumblineOperatorWatchFailing", "10m", "warning"],
+      ["PlumblineAggregateDown", "10m", "warning"],
+      ["PlumblineAggregateIncomplete", "5m", "warning"],
+      ["PlumblineAggregateNodeMissing", "5m", "warning"],
+    ]);
+  });
+
   test("no two alerts have one name", () => {
     expect(new Set(ALERTS.map(({ alert }) => alert)).size).toBe(ALERTS.length);
   });
@@ -414,27 +433,26 @@ describe("the runbooks", () => {
     expect(files.filter((file) => !index.includes(`(${file})`))).toEqual([]);
   });
 
-  test.each(files.filter((file) => /^(CSIVolume|Mayastor)/.test(file)))(
-    "%s needs kubectl and public images, and nothing else",
-    (file) => {
-      const text = readFileSync(join(RUNBOOKS, file), "utf8");
-      const blocks = shellBlocks(`docs/runbooks/${file}`);
-      expect(blocks.length).toBeGreaterThan(0);
-      const commands = blocks
-        .join("\n")
-        // What a shell in the container gets, on however many lines.
-        .replaceAll(/'[^']*'/g, "''")
-        .replaceAll("\\\n", " ")
-        .split("\n")
-        .map((line) => line.trim())
-        .filter((line) => line !== "" && !/^[A-Z]+=\S+( +[A-Z]+=\S+)*$/.test(line));
-      expect(commands.filter((line) => !line.startsWith("kubectl "))).toEqual([]);
-      const images = [...text.matchAll(/--image=(\S+)/g)].map(([, image = ""]) => image);
-      expect(
-        images.filter((image) => !/^(docker\.io\/library|quay\.io|registry\.k8s\.io)\//.test(image)),
-      ).toEqual([]);
-    },
-  );
+  test.each(
+    files.filter((file) => /^(CSIVolume|Mayastor|Plumbline(Aggregate|Exporter|Operator))/.test(file)),
+  )("%s needs kubectl and public images, and nothing else", (file) => {
+    const text = readFileSync(join(RUNBOOKS, file), "utf8");
+    const blocks = shellBlocks(`docs/runbooks/${file}`);
+    expect(blocks.length).toBeGreaterThan(0);
+    const commands = blocks
+      .join("\n")
+      // What a shell in the container gets, on however many lines.
+      .replaceAll(/'[^']*'/g, "''")
+      .replaceAll("\\\n", " ")
+      .split("\n")
+      .map((line) => line.trim())
+      .filter((line) => line !== "" && !/^[A-Z]+=\S+( +[A-Z]+=\S+)*$/.test(line));
+    expect(commands.filter((line) => !line.startsWith("kubectl "))).toEqual([]);
+    const images = [...text.matchAll(/--image=(\S+)/g)].map(([, image = ""]) => image);
+    expect(
+      images.filter((image) => !/^(docker\.io\/library|quay\.io|registry\.k8s\.io)\//.test(image)),
+    ).toEqual([]);
+  });
 });
 
 describe("the documents", () => {

@@ -1,8 +1,8 @@
 /** Renders kustomizations as a user's kubectl does. */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import * as v from "valibot";
 import { parseAllDocuments, stringify } from "yaml";
 import { ROOT } from "../../.ci/build.ts";
@@ -62,17 +62,22 @@ export const renderOverlay = (overlay: Overlay): readonly Rendered[] =>
   render(join(KUSTOMIZATIONS, "overlays", overlay));
 
 /** The base with `components`, as an overlay of a user's own has them. */
-export function renderComponents(...components: readonly string[]): readonly Rendered[] {
-  const directory = mkdtempSync(join(tmpdir(), "plumbline-overlay-"));
-  const at = (path: string) => relative(directory, join(KUSTOMIZATIONS, path));
-  try {
-    const kustomization = {
+export const renderComponents = (...components: readonly string[]): readonly Rendered[] =>
+  renderOwn(
+    stringify({
       apiVersion: "kustomize.config.k8s.io/v1beta1",
       kind: "Kustomization",
-      resources: [at("base")],
-      components: components.map((name) => at(join("components", name))),
-    };
-    writeFileSync(join(directory, "kustomization.yaml"), stringify(kustomization));
+      resources: ["plumbline/deploy/kubernetes/base"],
+      components: components.map((name) => join("plumbline/deploy/kubernetes/components", name)),
+    }),
+  );
+
+/** A user's own overlay, beside whose file the repository is as `plumbline`. */
+export function renderOwn(kustomization: string): readonly Rendered[] {
+  const directory = mkdtempSync(join(tmpdir(), "plumbline-overlay-"));
+  try {
+    symlinkSync(ROOT, join(directory, "plumbline"));
+    writeFileSync(join(directory, "kustomization.yaml"), kustomization);
     return render(directory);
   } finally {
     rmSync(directory, { recursive: true });
