@@ -26,13 +26,14 @@ export const unauthorized = (): ApiError => new ApiError(401, "Unauthorized", "U
 export function authorize(user: User, wish: Wish): void {
   if (user.rules === undefined || user.rules().some((rule) => allows(rule, wish))) return;
   const { verb, group, resource, namespace, name } = wish;
-  const object = `${resource}${group === "" ? "" : `.${group}`}${name === undefined ? "" : ` "${name}"`}`;
+  const [plural = ""] = resource.split("/");
+  const object = `${plural}${group === "" ? "" : `.${group}`}${name === undefined ? "" : ` "${name}"`}`;
   const place = namespace === undefined ? "at the cluster scope" : `in the namespace "${namespace}"`;
   throw new ApiError(
     403,
     "Forbidden",
     `${object} is forbidden: User "${user.name}" cannot ${verb} resource "${resource}" in API group "${group}" ${place}`,
-    { ...(name === undefined ? {} : { name }), ...(group === "" ? {} : { group }), kind: resource },
+    { ...(name === undefined ? {} : { name }), ...(group === "" ? {} : { group }), kind: plural },
   );
 }
 

@@ -23,21 +23,32 @@ export class Collector {
   }
 
   #follow({ resource, before, after }: Change): void {
-    if (after !== undefined) {
-      if (after.metadata.ownerReferences !== undefined && this.#isOrphan(after))
-        this.#delete(resource, after);
-      return;
-    }
-    if (before === undefined) return;
-    const { uid, name } = before.metadata;
+    const changed = after ?? before;
+    if (changed !== undefined) this.#clear(resource, changed);
+    if (after === undefined && before !== undefined) this.#followEnd(resource, before);
+    else if (after?.metadata.ownerReferences !== undefined && this.#isOrphan(after))
+      this.#delete(resource, after);
+  }
+
+  #followEnd(resource: string, gone: KubernetesObject): void {
+    const { uid } = gone.metadata;
     for (const { resource: other, object } of [...this.#store.all()]) {
       const isOwned = object.metadata.ownerReferences?.some((owner) => owner.uid === uid) === true;
-      const isInside = resource === qualified(NAMESPACES) && object.metadata.namespace === name;
-      if (isInside || (isOwned && this.#isOrphan(object))) this.#delete(other, object);
+      if (isOwned && this.#isOrphan(object)) this.#delete(other, object);
     }
-    if (resource === qualified(CRDS))
-      for (const kind of kindsOf(before))
-        for (const object of this.#store.list(kind)) this.#store.remove(qualified(kind), object);
+    if (resource !== qualified(CRDS)) return;
+    for (const kind of kindsOf(gone))
+      for (const object of this.#store.list(kind)) this.#store.remove(qualified(kind), object);
+  }
+
+  /** Of a namespace that is being deleted, what is in it; and the namespace itself, once it is empty. */
+  #clear(resource: string, { metadata }: KubernetesObject): void {
+    const name = resource === qualified(NAMESPACES) ? metadata.name : metadata.namespace;
+    const namespace = name === undefined ? undefined : this.#store.get(NAMESPACES, name, undefined);
+    if (namespace?.metadata.deletionTimestamp === undefined) return;
+    const inside = [...this.#store.all()].filter(({ object }) => object.metadata.namespace === name);
+    if (inside.length === 0) this.#store.remove(qualified(NAMESPACES), namespace);
+    for (const { resource: other, object } of inside) this.#delete(other, object);
   }
 
   #isOrphan({ metadata }: KubernetesObject): boolean {

@@ -15,7 +15,7 @@ import { type Members, membersOf, same, textsOf } from "./json.ts";
 import { apply, update } from "./managed-fields.ts";
 import { mergePatch } from "./merge.ts";
 import { problemsOf, shapedObject } from "./schema.ts";
-import type { ServedKind } from "./served-kinds.ts";
+import { NAMESPACES, type ServedKind } from "./served-kinds.ts";
 import type { Store } from "./store.ts";
 
 /** Who writes, and what of the object. */
@@ -103,14 +103,17 @@ export class Registry {
     )
       throw modifiedMeanwhile(kind, name);
     if (isDryRun) return object;
-    if ((metadata.finalizers ?? []).length === 0) {
+    const isNamespace = kind.kind === NAMESPACES.kind;
+    if ((metadata.finalizers ?? []).length === 0 && !isNamespace) {
       this.#store.remove(qualified(kind), object);
       return undefined;
     }
     if (metadata.deletionTimestamp !== undefined) return object;
     const deleting = { deletionTimestamp: timestamp(), deletionGracePeriodSeconds: 0 };
     const generation = kind.hasGeneration ? { generation: (metadata.generation ?? 0) + 1 } : {};
-    return this.#store.set(kind, { ...object, metadata: { ...metadata, ...generation, ...deleting } });
+    const terminating = isNamespace ? { status: { phase: "Terminating" } } : {};
+    const marked = { ...metadata, ...generation, ...deleting };
+    return this.#store.set(kind, { ...object, ...terminating, metadata: marked });
   }
 
   #check({ kind, name }: Where, before: KubernetesObject, sent: Members): void {

@@ -266,9 +266,10 @@ export class Serving {
       uid: textOf(at(options, "preconditions", "uid")),
       resourceVersion: textOf(at(options, "preconditions", "resourceVersion")),
     };
+    const { uid } = this.#served.registry.get(where).metadata;
     const left = this.#served.registry.delete(where, preconditions, isDryRun(question.url));
     const { group, plural } = where.kind;
-    const details = { name: where.name, ...(group === "" ? {} : { group }), kind: plural };
+    const details = { name: where.name, ...(group === "" ? {} : { group }), kind: plural, uid };
     return left ?? { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", details };
   }
 
@@ -281,8 +282,12 @@ export class Serving {
 
   #checkNamespace(kind: ServedKind, namespace: string | undefined): void {
     if (!kind.isNamespaced || namespace === undefined) return;
-    if (this.#served.store.get(NAMESPACES, namespace, undefined) === undefined)
-      throw notFound(NAMESPACES, namespace);
+    const found = this.#served.store.get(NAMESPACES, namespace, undefined);
+    if (found === undefined) throw notFound(NAMESPACES, namespace);
+    if (found.metadata.deletionTimestamp !== undefined) {
+      const message = `unable to create new content in namespace ${namespace} because it is being terminated`;
+      throw new ApiError(403, "Forbidden", message, { kind: kind.plural });
+    }
   }
 }
 
