@@ -142,12 +142,13 @@ function why(asked: Asked, reason: ApiReason, told: Status): string {
   }
 }
 
-/** `User "system:serviceaccount:…" cannot create resource "daemonsets" in API group "apps" in the namespace "…"` */
+/** `User "system:serviceaccount:…" cannot patch resource "daemonsets" in API group "apps" in the namespace "…"` */
 const RBAC = / cannot (create|get|list|watch|patch|update|delete) resource "/;
+/** All that is said where a patch would have created what is not there, which is another right. */
+const RBAC_OF_CREATION = / is forbidden: *(?:RBAC: .*)?$/;
 
-/** Creating by server-side apply needs the right to create as well: the message says which one of the two is lacking. */
 function lackingRight({ verb, group, resource, namespace }: Asked, message: string): string {
-  const [, lacking] = RBAC.exec(message) ?? [];
+  const lacking = RBAC_OF_CREATION.test(message) ? "create" : RBAC.exec(message)?.[1];
   if (lacking === undefined && message.includes("blockOwnerDeletion"))
     return "an owner is named whose finalizers may not be set; grant update on plumblines/finalizers of plumbline.dev";
   if (lacking === undefined && message !== "")
