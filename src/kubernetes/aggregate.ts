@@ -179,7 +179,7 @@ export class Aggregate {
     const failures = ends.flatMap(({ pod: { node }, result }) => {
       if (result instanceof AskFailure) return [{ node, failure: result }];
       if (conflicting.has(result)) return [{ node, failure: OTHER_TYPE }];
-      const isWhole = result.leftOut === 0 && samples.get(result) === result.series.size;
+      const isWhole = result.leftOut === 0 && samples.get(result) === result.samples;
       return isWhole ? [] : [{ node, failure: LEFT_OUT }];
     });
     const byReason = Map.groupBy(failures, ({ failure }) => failure.reason);

@@ -26,6 +26,7 @@ export interface PodExposition {
   /** Lines of samples, family after family. */
   readonly bytes: Uint8Array;
   readonly families: readonly PodFamily[];
+  readonly samples: number;
   /** In the order of the samples. */
   readonly series: SeriesSet;
   /** How many series are not in it, because they were there already, or are of another node. */
@@ -136,6 +137,7 @@ export class ExpositionParser {
       node: this.#options.node,
       bytes: this.#line.kept(),
       families: [...this.#families.values()].filter(({ isKept }) => isKept),
+      samples: this.#series.size,
       series: this.#series,
       leftOut: this.#leftOut,
     };

@@ -22,7 +22,7 @@ export function merge(pods: readonly PodExposition[]): Merged {
   const samples = new Map<PodExposition, number>();
   for (const pod of taken) {
     const repeated = repeats.get(pod);
-    samples.set(pod, pod.series.size - (repeated?.size ?? 0));
+    samples.set(pod, pod.samples - (repeated?.size ?? 0));
     for (const { name, type, help, start, end, firstSample } of pod.families) {
       let family = families.get(name);
       if (family === undefined) {
@@ -84,7 +84,7 @@ function repeatedSamples(pods: readonly PodExposition[]): ReadonlyMap<PodExposit
       continue;
     }
     const repeated = new Set<number>();
-    for (let number = 0; number < pod.series.size; number++)
+    for (let number = 0; number < pod.samples; number++)
       if (!series.addFrom(pod.series, number)) repeated.add(number);
     if (repeated.size > 0) repeats.set(pod, repeated);
   }

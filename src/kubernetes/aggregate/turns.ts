@@ -30,15 +30,13 @@ export async function inTurns<Pod>({ pods, deadline, wasSlow, ask }: Turns<Pod>)
     ...pods.filter((pod) => !wasSlow(pod)).map((pod) => ({ pod, isLast: false })),
     ...pods.filter(wasSlow).map((pod) => ({ pod, isLast: true })),
   ];
-  let next = 0;
   const slot = async (): Promise<void> => {
-    for (let turn = queue[next++]; turn !== undefined; turn = queue[next++]) {
-      const { pod } = turn;
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      const { pod } = next;
       const now = performance.now();
-      const leftMs = deadline - now;
-      const waiting = queue.length - next + 1;
-      const isLast = turn.isLast || waiting <= MOST;
-      const until = now + shareMs(leftMs, waiting);
+      const waiting = queue.length + 1;
+      const until = now + shareMs(deadline - now, waiting);
+      const isLast = next.isLast || waiting <= MOST;
       const end = await ask(pod, { until, allowedMs: (isLast ? until : deadline) - now }, isLast);
       if (end === "late" && !isLast) queue.push({ pod, isLast: true });
     }
