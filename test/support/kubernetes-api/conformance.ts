@@ -32,3 +32,9 @@ export async function show(behaviour: Behaviour, target: Target): Promise<void> 
     await ask.delete(`/api/v1/namespaces/${namespace}`);
   }
 }
+
+/** 20 of Kubernetes 1.20 */
+export async function minorVersion(target: Target): Promise<number> {
+  const { body } = await new Ask(target).get("/version");
+  return Number.parseInt(String(body["minor"]), 10);
+}
