@@ -13,7 +13,7 @@ import { pause } from "./backoff.ts";
 import { type Cluster, readCluster } from "./cluster.ts";
 import { Events } from "./events.ts";
 import { ApiFailure } from "./failure.ts";
-import { PATIENCE, type Patience } from "./health.ts";
+import { type FailingNode, PATIENCE, type Patience } from "./health.ts";
 import { Informer } from "./informer.ts";
 import { keepOwned, OWNED_KINDS, type Rollout } from "./kept.ts";
 import type { Term } from "./leader.ts";
@@ -136,6 +136,10 @@ export class Controller {
 
   get rollouts(): readonly Rollout[] {
     return [...this.#reconcilers.values()].flatMap(({ reconciler }) => reconciler.rollout ?? []);
+  }
+
+  get failing(): readonly FailingNode[] {
+    return [...this.#reconcilers.values()].flatMap(({ reconciler }) => reconciler.failing);
   }
 
   exporterPods(): AggregateTargets {

@@ -41,6 +41,12 @@ export const DAEMONSET_PODS_READY = gauge(
   [],
 );
 
+export const NODE_FAILING = gauge(
+  "plumbline_operator_node_failing",
+  "Always 1; nodes on which the exporter's pod does not come up, at most 20 of each Plumbline, and why; NodeNotReady: the node itself is lost",
+  ["node", "reason"],
+);
+
 export const LAST_SUCCESSFUL_RECONCILE_TIMESTAMP_SECONDS = gauge(
   "plumbline_operator_last_successful_reconcile_timestamp_seconds",
   "Unix time of the last successful reconciliation in seconds",
@@ -72,6 +78,7 @@ export const OPERATOR_DESCRIPTORS: readonly Descriptor[] = [
   DRIFT_REPAIRS_TOTAL,
   DAEMONSET_PODS_DESIRED,
   DAEMONSET_PODS_READY,
+  NODE_FAILING,
   LAST_SUCCESSFUL_RECONCILE_TIMESTAMP_SECONDS,
   LEADER,
   WATCH_RESTARTS_TOTAL,

@@ -8,7 +8,13 @@ import type { AggregateTargets } from "./aggregate.ts";
 import type { KubernetesApi } from "./api.ts";
 import { Controller, type ControllerTiming } from "./controller.ts";
 import { Election, type LeaseTiming, type Term } from "./leader.ts";
-import { CONFIG_VALID, DAEMONSET_PODS_DESIRED, DAEMONSET_PODS_READY, LEADER } from "./operator-metrics.ts";
+import {
+  CONFIG_VALID,
+  DAEMONSET_PODS_DESIRED,
+  DAEMONSET_PODS_READY,
+  LEADER,
+  NODE_FAILING,
+} from "./operator-metrics.ts";
 
 export interface OperatorOptions {
   /** In which it looks for Plumblines and writes. */
@@ -83,6 +89,10 @@ export class Operator {
     this.#ofLeader(CONFIG_VALID, (controller) => (controller.areAllValid ? 1 : 0));
     this.#ofLeader(DAEMONSET_PODS_DESIRED, ({ rollouts }) => sum(rollouts.map(({ desired }) => desired)));
     this.#ofLeader(DAEMONSET_PODS_READY, ({ rollouts }) => sum(rollouts.map(({ ready }) => ready)));
+    this.#own.gauge(NODE_FAILING, (gauge) => {
+      gauge.reset();
+      for (const { node, why } of this.#controller?.failing ?? []) gauge.set({ node, reason: why }, 1);
+    });
   }
 
   /** A replica that does not lead has no value. */

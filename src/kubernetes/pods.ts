@@ -75,7 +75,12 @@ const KeptPodSchema = v.object({
     podIP: text,
     reason: text,
     conditions: list(v.object({ type: text, status: text, reason: text })),
-    containerStatuses: list(v.object({ state: part({ waiting: part({ reason: text }) }) })),
+    containerStatuses: list(
+      v.object({
+        ready: v.fallback(v.optional(v.boolean(), false), false),
+        state: part({ waiting: part({ reason: text }) }),
+      }),
+    ),
   }),
 });
 type KeptPod = v.InferOutput<typeof KeptPodSchema>;
@@ -122,8 +127,19 @@ function troubleOf(status: KeptPod["status"], scheduling: string | undefined): T
     .map(({ state }) => state?.waiting?.reason)
     .find((reason) => reason !== undefined && CERTAIN.has(reason));
   if (waiting !== undefined) return { reason: waiting, isCertain: true };
-  return scheduling === "Unschedulable" ? { reason: scheduling, isCertain: false } : undefined;
+  if (scheduling === "Unschedulable") return { reason: scheduling, isCertain: false };
+  return isCutOff(status) ? { reason: "NodeNotReady", isCertain: false } : undefined;
 }
+
+/**
+ * Of a node whose kubelet reports no more, the node controller takes back the readiness of the pods, and not that of
+ * their containers. https://github.com/kubernetes/kubernetes/blob/master/pkg/controller/util/node/controller_utils.go
+ */
+const isCutOff = (status: KeptPod["status"]): boolean =>
+  status?.conditions.some((condition) => condition.type === "Ready" && condition.status !== "True") ===
+    true &&
+  status.containerStatuses.length > 0 &&
+  status.containerStatuses.every(({ ready }) => ready);
 
 /** Only what looks like a word of Kubernetes is repeated. */
 const wordOr = (reason: string | undefined, otherwise: string): string =>

@@ -10,7 +10,7 @@ import { isBefore } from "./drift.ts";
 import type { Events } from "./events.ts";
 import { ApiFailure } from "./failure.ts";
 import { addFinalizer, hasFinalizer, retire } from "./finalizer.ts";
-import { HealthWatch, type Patience } from "./health.ts";
+import { type FailingNode, HealthWatch, type Patience } from "./health.ts";
 import { type Change, Keeper, type Store } from "./keeper.ts";
 import { keepOwned, type Rollout, rolloutOf } from "./kept.ts";
 import {
@@ -25,7 +25,7 @@ import { concernsAll, type Refusal, Refused } from "./refused.ts";
 import { constraintsName, type DesiredContext, desiredObjects, ownedName } from "./resource/desired.ts";
 import { parsePlumbline } from "./resource/plumbline.ts";
 import type { PlumblineSpec } from "./resource/spec-schema.ts";
-import { type PlumblineStatus, several, statusOf, writtenStatus } from "./status.ts";
+import { MAX_NODES_FAILING, type PlumblineStatus, several, statusOf, writtenStatus } from "./status.ts";
 import { transitions } from "./transitions.ts";
 import type { Writer } from "./writer.ts";
 
@@ -63,6 +63,7 @@ export class Reconciler {
   #rollout: Rollout | undefined;
   #status: PlumblineStatus | undefined;
   #failing: ReadonlySet<string>;
+  #failingNow: readonly FailingNode[] = [];
   /** The status that was sent last, and what the server made of it. */
   #sent: PlumblineStatus | undefined;
   #answered: KubernetesObject | undefined;
@@ -89,6 +90,11 @@ export class Reconciler {
 
   get rollout(): Rollout | undefined {
     return this.#rollout;
+  }
+
+  /** At most as many as the status names. */
+  get failing(): readonly FailingNode[] {
+    return this.#failingNow.slice(0, MAX_NODES_FAILING);
   }
 
   /** Whether the Plumbline changed by nothing but the status that was written here. */
@@ -131,6 +137,7 @@ export class Reconciler {
     });
     this.#status = status;
     this.#failing = new Set(health.failing.map(({ node }) => node));
+    this.#failingNow = health.failing;
     await this.#write(plumbline, status);
     for (const transition of news) await this.#around.events.tell(plumbline, transition);
     this.#log(plumbline, problems, refusals);
