@@ -104,7 +104,7 @@ export class Controller {
     this.#plumblines = this.#informer(PLUMBLINE, this.#here(), (plumbline) =>
       this.#plumblineChanged(plumbline),
     );
-    this.#pods = this.#informer(POD, this.#here(EXPORTERS), (pod) => this.#ownedChanged(pod), keepPod);
+    this.#pods = this.#informer(POD, this.#here(EXPORTERS), (pod) => this.#podChanged(pod), keepPod);
     for (const kind of MONITORING_KINDS) this.#crds.set(kind, this.#crdInformer(kind));
     this.#around = this.#surroundings();
   }
@@ -338,10 +338,16 @@ export class Controller {
     if (this.#reconcilers.get(name)?.reconciler.wrote(plumbline) !== true) this.#add(name);
   }
 
+  /** By its owner, not by a label, which may be what was changed. */
   #ownedChanged({ metadata }: KubernetesObject): void {
+    const owners = metadata.ownerReferences?.filter(({ kind }) => kind === PLUMBLINE.kind) ?? [];
+    for (const { name } of owners) if (name !== undefined) this.#add(name);
+    if (owners.length === 0) this.#addAll();
+  }
+
+  #podChanged({ metadata }: KubernetesObject): void {
     const plumbline = metadata.labels?.[INSTANCE];
     if (plumbline !== undefined) this.#add(plumbline);
-    else this.#addAll();
   }
 
   #addAll(): void {
