@@ -1,14 +1,13 @@
 /** Answers requests: from the path to the store and back, with rights, faults and the words that a real server uses. */
 import type { Socket } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
-import { parse } from "yaml";
 import { type Asked, answer, type Conduct, json } from "../hostile-server.ts";
 import { ANONYMOUS, authorize, type User, unauthorized } from "./access.ts";
+import { bodyFor, bodyOf, mergePatchOf, named } from "./bodies.ts";
 import type { Fault, Requested } from "./contract.ts";
 import { discovery } from "./discovery.ts";
-import { ApiError, badRequest, notFound, qualified } from "./failure.ts";
+import { ApiError, badRequest, notFound } from "./failure.ts";
 import type { Faults } from "./faults.ts";
-import { at, isMembers, type Members, membersOf, textOf } from "./json.ts";
+import { at, membersOf, textOf } from "./json.ts";
 import type { Kinds } from "./kinds.ts";
 import { Lists } from "./listing.ts";
 import type { By, Registry, Where } from "./registry.ts";
@@ -16,6 +15,7 @@ import { type Route, routeOf, verbOf } from "./routes.ts";
 import { nameSelected, selectorOf } from "./selectors.ts";
 import { NAMESPACES, type ServedKind } from "./served-kinds.ts";
 import type { Store } from "./store.ts";
+import { struckBefore, truncate } from "./striking.ts";
 import { Watch } from "./watching.ts";
 
 export interface Served {
@@ -180,9 +180,15 @@ export class Serving {
       case "create":
         return ok(this.#create(kind, namespace, question), 201);
       case "update":
-        return ok(registry.replace(where, bodyFor(where, question), byOf(question)));
+        return ok(registry.replace(where, bodyFor(where, question.requested.body), byOf(question)));
       case "patch":
-        return ok(registry.mergePatch(where, patchIn(question), byOf(question)));
+        return ok(
+          registry.mergePatch(
+            where,
+            mergePatchOf(requested.body, question.asked.headers.get("content-type") ?? ""),
+            byOf(question),
+          ),
+        );
       case "apply":
         return this.#apply(where, route, question, user);
       case "delete":
@@ -230,7 +236,7 @@ export class Serving {
   }
 
   #create(kind: ServedKind, namespace: string | undefined, question: Question): unknown {
-    const body = bodyOf(question);
+    const body = bodyOf(question.requested.body);
     const { name, generateName } = membersOf(body["metadata"]);
     const given = textOf(name) ?? (generateName === undefined ? "" : `${generateName}${suffix()}`);
     if (given === "") throw badRequest("name or generateName is required");
@@ -249,7 +255,7 @@ export class Serving {
     const isNew = store.get(where.kind, where.name, where.namespace) === undefined;
     const body = registry.apply(
       where,
-      bodyFor(where, question),
+      bodyFor(where, question.requested.body),
       byOf(question),
       query.get("force") === "true",
       () => {
@@ -261,7 +267,7 @@ export class Serving {
   }
 
   #delete(where: Where, question: Question): unknown {
-    const options = question.requested.body === "" ? {} : bodyOf(question);
+    const options = question.requested.body === "" ? {} : bodyOf(question.requested.body);
     const preconditions = {
       uid: textOf(at(options, "preconditions", "uid")),
       resourceVersion: textOf(at(options, "preconditions", "resourceVersion")),
@@ -294,67 +300,6 @@ export class Serving {
 const VERSION = { major: "1", minor: "33", gitVersion: "v1.33.0", platform: "linux/amd64" };
 const PAGE_NOT_FOUND: Reply = { kind: "text", status: 404, body: "404 page not found\n" };
 
-/** Whether that was all. */
-async function struckBefore(fault: Fault, question: Question): Promise<boolean> {
-  const { connection, asked, requested } = question;
-  const reply = (status: number, body: string, headers: Readonly<Record<string, string>>): true => {
-    requested.status = status;
-    answer(status, body, headers)(connection, asked);
-    return true;
-  };
-  switch (fault.kind) {
-    case "slow":
-      await sleep(fault.ms);
-      return false;
-    case "silent":
-      return true;
-    case "reset":
-      if (fault.isDone === true) return false;
-      connection.resetAndDestroy();
-      return true;
-    case "status": {
-      const { status, retryAfterS, message = "the test kit says so" } = fault;
-      const seconds = retryAfterS === undefined ? undefined : { retryAfterSeconds: retryAfterS };
-      const error = new ApiError(status, REASONS[status] ?? "Unknown", message, seconds);
-      return reply(status, JSON.stringify(error.status), {
-        "content-type": "application/json",
-        ...(retryAfterS === undefined ? {} : { "retry-after": String(retryAfterS) }),
-      });
-    }
-    case "body":
-      return reply(fault.status ?? 200, fault.body, { "content-type": fault.type ?? "application/json" });
-    case "redirect":
-      return reply(fault.status, "", { location: fault.to });
-    case "truncated":
-    case "mute-watch":
-    case "gone-watch":
-      return false;
-  }
-}
-
-const REASONS: Readonly<Record<number, string>> = {
-  400: "BadRequest",
-  401: "Unauthorized",
-  403: "Forbidden",
-  404: "NotFound",
-  409: "Conflict",
-  410: "Expired",
-  422: "Invalid",
-  429: "TooManyRequests",
-  500: "InternalError",
-  503: "ServiceUnavailable",
-  504: "Timeout",
-};
-
-function truncate(connection: Socket, body: unknown, isLengthTrue: boolean): void {
-  const text = Buffer.from(JSON.stringify(body));
-  const half = text.subarray(0, Math.floor(text.length / 2));
-  const length = isLengthTrue ? half.length : text.length;
-  connection.write(`HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n\r\n`);
-  if (isLengthTrue) connection.write(half);
-  else connection.end(half);
-}
-
 function selectsOf(query: URLSearchParams) {
   return selectorOf(query.get("labelSelector") ?? "", query.get("fieldSelector") ?? "");
 }
@@ -369,57 +314,5 @@ function byOf({ url, asked, route }: Question): By {
 }
 
 const isDryRun = (url: URL): boolean => url.searchParams.get("dryRun") === "All";
-
-function bodyOf({ requested }: Question): Members {
-  const body = parsed(requested.body);
-  if (!isMembers(body)) throw badRequest("the object provided is unrecognized (must be of type Object)");
-  return body;
-}
-
-/** JSON, and for server-side apply YAML. */
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    try {
-      return parse(text);
-    } catch {
-      throw badRequest("the body is not JSON");
-    }
-  }
-}
-
-function patchIn(question: Question): unknown {
-  const type = question.asked.headers.get("content-type") ?? "";
-  if (type.startsWith("application/merge-patch+json")) return bodyOf(question);
-  throw new ApiError(
-    415,
-    "UnsupportedMediaType",
-    `the body of the request was in an unknown format - accepted media types include: application/merge-patch+json, application/apply-patch+yaml`,
-  );
-}
-
-/** The body says the same as the path. */
-function bodyFor(where: Where, question: Question): Members {
-  const body = bodyOf(question);
-  const { name } = membersOf(body["metadata"]);
-  if (name !== undefined && name !== where.name)
-    throw badRequest(
-      `the name of the object (${String(name)}) does not match the name on the URL (${where.name})`,
-    );
-  return named(body, where);
-}
-
-function named(body: Members, { kind, name, namespace }: Where): Members {
-  const metadata = membersOf(body["metadata"]);
-  if (metadata["namespace"] !== undefined && metadata["namespace"] !== namespace)
-    throw badRequest("the namespace of the provided object does not match the namespace sent on the request");
-  const isOther = (member: string, wanted: string) => body[member] !== undefined && body[member] !== wanted;
-  if (isOther("kind", kind.kind) || isOther("apiVersion", kind.apiVersion))
-    throw badRequest(
-      `${String(body["kind"])} in version "${String(body["apiVersion"])}" cannot be handled as a ${kind.kind} (${qualified(kind)})`,
-    );
-  return { ...body, metadata: { ...metadata, name } };
-}
 
 const suffix = (): string => crypto.randomUUID().slice(0, 5);
