@@ -374,7 +374,7 @@ describe("the rules", () => {
     ]);
   });
 
-  test("the alerts about the operator and its aggregate have the names, times and severities that users know", () => {
+  test("the alerts about the operator, its exporters and its aggregate have the names, times and severities that users know", () => {
     const operator = ALERTS.filter(({ alert }) => /^Plumbline(Aggregate|Exporter|Operator)/.test(alert));
     expect(operator.map(({ alert, for: wait, labels }) => [alert, wait, labels.severity])).toEqual([
       ["PlumblineOperatorDown", "10m", "warning"],
@@ -383,6 +383,8 @@ describe("the rules", () => {
       ["PlumblineOperatorSpecInvalid", "5m", "warning"],
       ["PlumblineOperatorDriftFight", "10m", "warning"],
       ["PlumblineOperatorWatchFailing", "10m", "warning"],
+      ["PlumblineExporterDown", "15m", "warning"],
+      ["PlumblineExporterFailing", "15m", "warning"],
       ["PlumblineAggregateDown", "10m", "warning"],
       ["PlumblineAggregateIncomplete", "5m", "warning"],
       ["PlumblineAggregateNodeMissing", "5m", "warning"],
