@@ -12,6 +12,7 @@ import type { PodExposition } from "./aggregate/exposition-parser.ts";
 import { AGGREGATE_REASONS, type AggregateReason, AskFailure } from "./aggregate/failure.ts";
 import { KeptFamilies } from "./aggregate/kept-families.ts";
 import { type Merged, merge } from "./aggregate/merge.ts";
+import { KnownMetadata } from "./aggregate/metadata.ts";
 import type { ExporterPod } from "./aggregate/pod.ts";
 import { inTurns, shareMs } from "./aggregate/turns.ts";
 import {
@@ -66,6 +67,7 @@ export class Aggregate {
   readonly #own: OwnMetrics;
   readonly #faults: FaultLog;
   readonly #connections = new Connections();
+  readonly #metadata = new KnownMetadata();
   /** Addresses that took more than their share of the time when they were asked last. */
   readonly #slow = new Set<string>();
   #round: Round | undefined;
@@ -146,6 +148,7 @@ export class Aggregate {
           signal,
           ...turn,
           keeps: kept.of(pod.families),
+          metadata: this.#metadata,
         }).catch(failureOf);
         if (signal.aborted) return "done";
         const durationMs = performance.now() - start;

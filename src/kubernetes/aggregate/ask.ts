@@ -2,19 +2,25 @@
 import { readBody, TooLarge } from "../../rest/body.ts";
 import { within } from "../../rest/within.ts";
 import type { Connections } from "./connections.ts";
-import { ExpositionParser, MAX_BODY_BYTES, type PodExposition } from "./exposition-parser.ts";
+import {
+  ExpositionParser,
+  MAX_BODY_BYTES,
+  type ParserOptions,
+  type PodExposition,
+} from "./exposition-parser.ts";
 import { AskFailure } from "./failure.ts";
 import type { AnswerHead, Receive } from "./http-answer.ts";
 import type { ExporterPod } from "./pod.ts";
 
-export interface AskOptions {
+export interface AskOptions extends Reading {
   readonly signal: AbortSignal;
   /** When nobody waits for the answer any more, on the clock of `performance.now()`. */
   readonly until: number;
   /** What the exporter is told that it has, so that it answers with what it has got by then. */
   readonly allowedMs: number;
-  keeps(family: string): boolean;
 }
+
+type Reading = Pick<ParserOptions, "keeps" | "metadata">;
 
 /** Which node an exporter is on, by its own word. */
 const NODE_HEADER = "x-plumbline-node";
@@ -23,13 +29,13 @@ const NODE_HEADER = "x-plumbline-node";
 export function ask(
   pod: ExporterPod,
   connections: Connections,
-  { signal, until, allowedMs, keeps }: AskOptions,
+  { signal, until, allowedMs, keeps, metadata }: AskOptions,
 ): Promise<PodExposition> {
   const waitMs = until - performance.now();
   return within(
     { signal, deadline: until },
     async (ended) => {
-      const answer = new Answer(pod, keeps);
+      const answer = new Answer(pod, { keeps, metadata });
       await connections.ask({
         url: urlOf(pod),
         headers: {
@@ -58,16 +64,14 @@ function urlOf({ url }: ExporterPod): URL {
 
 class Answer {
   readonly #pod: ExporterPod;
-  readonly #keeps: (family: string) => boolean;
+  readonly #reading: Reading;
   #parser: ExpositionParser | undefined;
   /** Of an answer that is packed, though nobody asked for that. */
-  #packed:
-    | { readonly encoding: string; readonly pieces: Uint8Array<ArrayBuffer>[]; bytes: number }
-    | undefined;
+  #packed: Packed | undefined;
 
-  constructor(pod: ExporterPod, keeps: (family: string) => boolean) {
+  constructor(pod: ExporterPod, reading: Reading) {
     this.#pod = pod;
-    this.#keeps = keeps;
+    this.#reading = reading;
   }
 
   begin({ status, headers }: AnswerHead): Receive {
@@ -83,7 +87,7 @@ class Answer {
     const parser = new ExpositionParser({
       node,
       clusterId,
-      keeps: this.#keeps,
+      ...this.#reading,
       isKnownNode: named !== undefined,
       bodyBytes: Number(headers.get("content-length") ?? 0),
     });

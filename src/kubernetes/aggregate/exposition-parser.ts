@@ -4,8 +4,9 @@
  *
  * https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
  */
-import { isDigit, isNameByte, NEWLINE, skipBlanks } from "./bytes.ts";
+import { isDigit, isNameByte, isText, NEWLINE, skipBlanks } from "./bytes.ts";
 import { AskFailure } from "./failure.ts";
+import type { KnownMetadata } from "./metadata.ts";
 import { SampleLine, type SampleName } from "./sample-line.ts";
 import { SeriesSet } from "./series-set.ts";
 
@@ -14,6 +15,8 @@ export interface ParserOptions {
   /** Added to series without `cluster_id`. */
   readonly clusterId: string | undefined;
   keeps(family: string): boolean;
+  /** Shared by the answers of exporters. */
+  readonly metadata: KnownMetadata;
   /** Of the whole exposition, where that is known. */
   readonly bodyBytes?: number;
   /** Whether it is known otherwise that this is the node's exporter: a label `node` may mean another thing then. */
@@ -68,12 +71,10 @@ const MAX_EXPECTED_BYTES = 256 * 1024;
 
 const HASH = 0x23;
 
-const METADATA = /^#[ \t]+(HELP|TYPE)[ \t]+([a-zA-Z_:][a-zA-Z0-9_:]*)(?:[ \t]+(.*))?$/s;
-const LOOKS_LIKE_METADATA = /^#[ \t]+(?:HELP|TYPE)(?:[ \t]|$)/;
-
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const utf8 = new TextDecoder();
 
 interface Family extends PodFamily {
+  readonly nameBytes: Uint8Array;
   readonly isKept: boolean;
   hasType: boolean;
   type: FamilyType;
@@ -97,6 +98,7 @@ export class ExpositionParser {
   #family: Family | undefined;
   /** Of the sample before. */
   #name: Name | undefined;
+  #comments = 0;
   #received = 0;
   #leftOut = 0;
   /** The beginning of a line whose end has not come. */
@@ -166,16 +168,15 @@ export class ExpositionParser {
   }
 
   #readComment(bytes: Uint8Array, start: number, end: number): void {
-    const text = decoded(bytes, start, end);
-    const [, keyword, name, rest = ""] = METADATA.exec(text) ?? [];
-    if (name === undefined) {
-      if (LOOKS_LIKE_METADATA.test(text)) throw unreadable("it has metadata of no metric");
-      return;
-    }
-    const family = this.#enter(name);
+    const comment = this.#options.metadata.read(bytes, start, end, this.#comments++);
+    if (comment === "comment") return;
+    if (comment === "unreadable") throw unreadable("it has metadata of no metric");
+    const { keyword, text } = comment;
+    const family = this.#enter(comment.family, comment.familyBytes);
+    const { name } = family;
     if (family.hasSamples) throw unreadable(`the metadata of ${shown(name)} stand behind its samples`);
-    if (keyword === "TYPE") setType(family, rest.trim());
-    else if (family.help === undefined) family.help = rest;
+    if (keyword === "TYPE") setType(family, text);
+    else if (family.help === undefined) family.help = text;
     else throw unreadable(`${shown(name)} has two HELP lines`);
   }
 
@@ -197,41 +198,41 @@ export class ExpositionParser {
     line.keep();
   }
 
-  /** Most often it is that of the sample before. */
+  /** Most often it is that of the sample before, or of the family. */
   #nameAt(bytes: Uint8Array, start: number): Name {
     const before = this.#name;
-    if (before !== undefined) {
-      const { length } = before.bytes;
-      let same = 0;
-      while (same < length && bytes[start + same] === before.bytes[same]) same++;
-      if (same === length && !isNameByte(bytes[start + same] ?? 0)) return before;
+    if (before !== undefined && isName(bytes, start, before.bytes)) return before;
+    const current = this.#family;
+    if (current !== undefined && current.type !== "histogram" && isName(bytes, start, current.nameBytes)) {
+      this.#name = named(current.name, current.nameBytes, current);
+      return this.#name;
     }
     let end = start;
     while (isNameByte(bytes[end] ?? 0)) end++;
     if (end === start || isDigit(bytes[start] ?? 0)) throw unreadable("it has a line that is no sample");
-    const text = decoded(bytes, start, end);
-    const family = this.#familyOf(text);
-    const isBucket = family.type === "histogram" && text === `${family.name}_bucket`;
-    this.#name = { bytes: bytes.slice(start, end), hash: hashOf(text), text, family, isBucket };
+    const nameBytes = bytes.slice(start, end);
+    const text = utf8.decode(nameBytes);
+    this.#name = named(text, nameBytes, this.#familyOf(text, nameBytes));
     return this.#name;
   }
 
-  #familyOf(sample: string): Family {
+  #familyOf(sample: string, nameBytes: Uint8Array): Family {
     const current = this.#family;
-    if (current === undefined || !sample.startsWith(current.name)) return this.#enter(sample);
+    if (current === undefined || !sample.startsWith(current.name)) return this.#enter(sample, nameBytes);
     if (sampleNames(current).includes(sample)) return current;
     if (sample === current.name) throw unreadable(`${shown(sample)} is a histogram, and no name of a sample`);
-    return this.#enter(sample);
+    return this.#enter(sample, nameBytes);
   }
 
   /** The lines of a family stand together. */
-  #enter(name: string): Family {
+  #enter(name: string, nameBytes: Uint8Array): Family {
     if (this.#family?.name === name) return this.#family;
     this.#leave();
     if (this.#families.has(name)) throw unreadable(`the lines of ${shown(name)} do not stand together`);
     if (this.#families.size === MAX_FAMILIES) throw tooLarge(`it has more than ${MAX_FAMILIES} families`);
     this.#family = {
       name,
+      nameBytes,
       isKept: this.#options.keeps(name),
       hasType: false,
       type: "untyped",
@@ -267,13 +268,19 @@ function setType(family: Family, type: string): void {
 
 const isFamilyType = (text: string): text is FamilyType => Object.hasOwn(SUFFIXES, text);
 
-function decoded(bytes: Uint8Array, start: number, end: number): string {
-  try {
-    return utf8.decode(bytes.subarray(start, end));
-  } catch {
-    throw unreadable("it is not UTF-8");
-  }
+/** Whether a sample of this name begins at `start`. */
+function isName(bytes: Uint8Array, start: number, name: Uint8Array): boolean {
+  const end = start + name.length;
+  return isText(bytes, start, end, name) && !isNameByte(bytes[end] ?? 0);
 }
+
+const named = (text: string, bytes: Uint8Array, family: Family): Name => ({
+  text,
+  bytes,
+  hash: hashOf(text),
+  family,
+  isBucket: family.type === "histogram" && text === `${family.name}_bucket`,
+});
 
 function hashOf(text: string): number {
   let hash = 0;

@@ -3,9 +3,11 @@ import fc from "fast-check";
 import { ExpositionParser, type PodExposition } from "../../../src/kubernetes/aggregate/exposition-parser.ts";
 import { AskFailure } from "../../../src/kubernetes/aggregate/failure.ts";
 import { merge } from "../../../src/kubernetes/aggregate/merge.ts";
+import { KnownMetadata } from "../../../src/kubernetes/aggregate/metadata.ts";
 import { parseExposition } from "../../support/exposition-parser.ts";
 import { seriesKey } from "../../support/series.ts";
 
+const metadata = new KnownMetadata();
 const encoder = new TextEncoder();
 
 function parser(
@@ -17,7 +19,7 @@ function parser(
 ): ExpositionParser {
   const { keeps = () => true, isKnownNode = false } = options;
   const clusterId = "clusterId" in options ? options.clusterId : "c-1";
-  return new ExpositionParser({ node: "node-a", clusterId, keeps, isKnownNode });
+  return new ExpositionParser({ node: "node-a", clusterId, keeps, isKnownNode, metadata });
 }
 
 function parsed(text: string | Uint8Array, options: Parameters<typeof parser>[0] = {}): PodExposition {
