@@ -1,6 +1,6 @@
 /** The cluster's certificates, made with openssl once a process: its CA, its server's, and the admin's as a client. */
 import { execFile } from "node:child_process";
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -27,6 +27,7 @@ const ADMIN = "/O=system:masters/CN=admin";
 
 async function make(): Promise<ClusterCertificates> {
   const directory = mkdtempSync(join(tmpdir(), "plumbline-cluster-"));
+  process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
   const files = (name: string) => ({
     certFile: join(directory, `${name}.crt`),
     keyFile: join(directory, `${name}.key`),

@@ -28,7 +28,7 @@ export interface FakeKubernetes extends AsyncDisposable {
   readonly ca: string;
   /** May do everything. */
   readonly token: string;
-  /** A kubeconfig's path, with that token. */
+  /** The path of a kubeconfig with that token. */
   readonly kubeconfig: string;
   /** Of user admin, group system:masters; signed by the same CA. */
   readonly clientCertificate: KeyPair;
@@ -133,7 +133,7 @@ export type Fault =
       readonly retryAfterS?: number;
       readonly message?: string;
     }
-  /** The answer ends in the middle of its JSON, all of the promised length missing or not. */
+  /** The answer ends in the middle of its JSON: with its connection, or, if its length is true, as a whole answer. */
   | { readonly kind: "truncated"; readonly isLengthTrue?: boolean }
   /** The connection is reset in place of an answer, the request not done, or done. */
   | { readonly kind: "reset"; readonly isDone?: boolean }

@@ -78,14 +78,13 @@ export class Registry {
   apply(where: Where, body: unknown, by: By, isForced: boolean, mayCreate: () => void): KubernetesObject {
     const { kind, name, namespace } = where;
     const before = this.#store.get(kind, name, namespace);
-    const { metadata, status } = membersOf(body);
-    if (membersOf(metadata)["managedFields"] !== undefined)
-      throw badRequest("metadata.managedFields must be nil");
+    const { status, ...main } = membersOf(body);
+    const metadata = membersOf(main["metadata"]);
+    if (metadata["managedFields"] !== undefined) throw badRequest("metadata.managedFields must be nil");
     if (before === undefined) {
       if (by.part === "status") throw notFound(kind, name);
       mayCreate();
-    } else this.#check(where, before, membersOf(metadata));
-    const { status: _, ...main } = membersOf(body);
+    } else this.#check(where, before, metadata);
     const applied = by.part === "status" ? { status } : kind.hasStatus ? main : body;
     const writer = writerOf(where.kind, by);
     const { merged, managedFields } = apply(before, applied, kind.topology, writer, isForced);

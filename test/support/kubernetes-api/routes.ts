@@ -18,7 +18,6 @@ export function routeOf(pathname: string): Route | undefined {
     rest[0] === "namespaces" && rest.length > 2 && rest[2] !== "status" && rest[2] !== "finalize";
   const [plural = "", name, subresource] = isInside ? rest.slice(2) : rest;
   const namespace = isInside ? rest[1] : undefined;
-  // Rights on a namespace itself are those inside of it too.
   return { group, version, plural, namespace, name, subresource };
 }
 

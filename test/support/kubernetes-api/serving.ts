@@ -64,7 +64,7 @@ export class Serving {
     const route = routeOf(url.pathname);
     const user = this.#served.user(asked.headers.get("authorization"), connection);
     const isWatch = ["1", "true"].includes(url.searchParams.get("watch") ?? "");
-    const type = asked.headers.get("content-type") ?? "";
+    const type = typeOf({ asked });
     const requested: Requested = {
       method: asked.method,
       verb: route === undefined ? asked.method.toLowerCase() : verbOf(asked.method, route, isWatch, type),
@@ -109,30 +109,25 @@ export class Serving {
 
   #reply(question: Question): Reply {
     try {
-      return this.#understand(question);
+      return this.#carryOut(question);
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      return { kind: "json", status: error.code, body: error.status };
+      // A mistake of the kit itself is told, as the 500 that it would be.
+      const failure = error instanceof ApiError ? error : new ApiError(500, "InternalError", String(error));
+      return { kind: "json", status: failure.code, body: failure.status };
     }
   }
 
-  #understand(question: Question): Reply {
-    const { route, user, url } = question;
+  #carryOut(question: Question): Reply {
+    const { route, user, url, requested } = question;
     if (user === undefined) throw unauthorized();
     if (route === undefined) return this.#outside(url, user);
     const { kinds } = this.#served;
     const kind = kinds.at(route.group, route.version, route.plural);
-    this.#authorize(
-      question,
-      question.requested.verb === "apply" ? "patch" : question.requested.verb,
-      user,
-      route,
-    );
-    if (kind === undefined) {
-      if (!kinds.hasGroup(route.group, route.version)) return PAGE_NOT_FOUND;
-      throw new ApiError(404, "NotFound", "the server could not find the requested resource", {});
-    }
-    if (route.subresource !== undefined && !(route.subresource === "status" && kind.hasStatus))
+    this.#authorize(question, requested.verb === "apply" ? "patch" : requested.verb, user, route);
+    if (kind === undefined && !kinds.hasGroup(route.group, route.version)) return PAGE_NOT_FOUND;
+    const isServed =
+      route.subresource === undefined || (route.subresource === "status" && kind?.hasStatus === true);
+    if (kind === undefined || !isServed)
       throw new ApiError(404, "NotFound", "the server could not find the requested resource", {});
     return this.#on(kind, route, question, user);
   }
@@ -180,15 +175,9 @@ export class Serving {
       case "create":
         return ok(this.#create(kind, namespace, question), 201);
       case "update":
-        return ok(registry.replace(where, bodyFor(where, question.requested.body), byOf(question)));
+        return ok(registry.replace(where, bodyFor(where, requested.body), byOf(question)));
       case "patch":
-        return ok(
-          registry.mergePatch(
-            where,
-            mergePatchOf(requested.body, question.asked.headers.get("content-type") ?? ""),
-            byOf(question),
-          ),
-        );
+        return ok(registry.mergePatch(where, mergePatchOf(requested.body, typeOf(question)), byOf(question)));
       case "apply":
         return this.#apply(where, route, question, user);
       case "delete":
@@ -312,6 +301,8 @@ function byOf({ url, asked, route }: Question): By {
     isDryRun: isDryRun(url),
   };
 }
+
+const typeOf = ({ asked }: Pick<Question, "asked">): string => asked.headers.get("content-type") ?? "";
 
 const isDryRun = (url: URL): boolean => url.searchParams.get("dryRun") === "All";
 

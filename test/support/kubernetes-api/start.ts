@@ -8,8 +8,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TLSSocket } from "node:tls";
 import { stringify } from "yaml";
-import type { Kind, KubernetesObject, Manifest } from "../../../src/kubernetes/object.ts";
-import { NODE, POD } from "../../../src/kubernetes/object.ts";
+import {
+  type Kind,
+  type KubernetesObject,
+  type Manifest,
+  NODE,
+  POD,
+} from "../../../src/kubernetes/object.ts";
 import { HostileServer } from "../hostile-server.ts";
 import { ANONYMOUS, type User } from "./access.ts";
 import { ServiceAccount } from "./accounts.ts";
