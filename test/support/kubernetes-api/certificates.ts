@@ -4,20 +4,34 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { KeyPair } from "./contract.ts";
+
+/** In PEM. */
+export interface Certificate {
+  readonly cert: string;
+  readonly key: string;
+}
 
 export interface ClusterCertificates {
-  readonly ca: KeyPair;
-  readonly server: KeyPair;
-  readonly client: KeyPair;
-  readonly expired: KeyPair;
+  readonly ca: Certificate;
+  readonly server: Certificate;
+  readonly client: Certificate;
+  readonly expired: Certificate;
 }
 
 let made: Promise<ClusterCertificates> | undefined;
 
 export function clusterCertificates(): Promise<ClusterCertificates> {
-  made ??= make();
+  made ??= inFolder(make);
   return made;
+}
+
+async function inFolder<T>(work: (directory: string) => Promise<T>): Promise<T> {
+  const directory = mkdtempSync(join(tmpdir(), "plumbline-cluster-"));
+  try {
+    return await work(directory);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 }
 
 const EC_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
@@ -25,9 +39,7 @@ const NAMES = "subjectAltName=DNS:localhost,DNS:kubernetes.default.svc,IP:127.0.
 const CLIENT = "extendedKeyUsage=clientAuth\n";
 const ADMIN = "/O=system:masters/CN=admin";
 
-async function make(): Promise<ClusterCertificates> {
-  const directory = mkdtempSync(join(tmpdir(), "plumbline-cluster-"));
-  process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
+async function make(directory: string): Promise<ClusterCertificates> {
   const files = (name: string) => ({
     certFile: join(directory, `${name}.crt`),
     keyFile: join(directory, `${name}.key`),
@@ -42,7 +54,7 @@ async function make(): Promise<ClusterCertificates> {
     subject: string,
     extensions: string,
     days: string,
-  ): Promise<KeyPair> => {
+  ): Promise<Certificate> => {
     const { certFile, keyFile } = files(name);
     const [request, extensionFile] = [join(directory, `${name}.csr`), join(directory, `${name}.ext`)];
     writeFileSync(extensionFile, extensions);
@@ -62,8 +74,7 @@ async function make(): Promise<ClusterCertificates> {
   return { ca: loaded(ca), server, client, expired };
 }
 
-const loaded = (files: { readonly certFile: string; readonly keyFile: string }): KeyPair => ({
-  ...files,
+const loaded = (files: { readonly certFile: string; readonly keyFile: string }): Certificate => ({
   cert: readFileSync(files.certFile, "utf8"),
   key: readFileSync(files.keyFile, "utf8"),
 });

@@ -18,7 +18,7 @@ import {
 import { HostileServer } from "../hostile-server.ts";
 import { ANONYMOUS, type User } from "./access.ts";
 import { ServiceAccount } from "./accounts.ts";
-import { type ClusterCertificates, clusterCertificates } from "./certificates.ts";
+import { type Certificate, type ClusterCertificates, clusterCertificates } from "./certificates.ts";
 import { Collector } from "./collector.ts";
 import type {
   Account,
@@ -56,6 +56,9 @@ class Cluster implements FakeKubernetes {
   readonly directory = mkdtempSync(join(tmpdir(), "plumbline-kubernetes-"));
   readonly token = crypto.randomUUID();
   readonly kubeconfig = join(this.directory, "kubeconfig");
+  readonly caFile = join(this.directory, "ca.crt");
+  readonly clientCertificate: KeyPair;
+  readonly expiredCertificate: KeyPair;
   readonly #certificates: ClusterCertificates;
   readonly #store = new Store();
   readonly #kinds = new Kinds(this.#store);
@@ -70,6 +73,9 @@ class Cluster implements FakeKubernetes {
 
   constructor(options: KubernetesApiOptions, certificates: ClusterCertificates) {
     this.#certificates = certificates;
+    writeFileSync(this.caFile, this.ca);
+    this.clientCertificate = this.#written("admin", certificates.client);
+    this.expiredCertificate = this.#written("expired", certificates.expired);
     this.#serving = new Serving({
       store: this.#store,
       kinds: this.#kinds,
@@ -110,20 +116,8 @@ class Cluster implements FakeKubernetes {
     return this.#port;
   }
 
-  get caFile(): string {
-    return this.#certificates.ca.certFile;
-  }
-
   get ca(): string {
     return this.#certificates.ca.cert;
-  }
-
-  get clientCertificate(): KeyPair {
-    return this.#certificates.client;
-  }
-
-  get expiredCertificate(): KeyPair {
-    return this.#certificates.expired;
   }
 
   get requests(): readonly Requested[] {
@@ -208,6 +202,13 @@ class Cluster implements FakeKubernetes {
     this.#collector.stop();
     await this.stop();
     rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  #written(name: string, { cert, key }: Certificate): KeyPair {
+    const [certFile, keyFile] = [join(this.directory, `${name}.crt`), join(this.directory, `${name}.key`)];
+    writeFileSync(certFile, cert);
+    writeFileSync(keyFile, key);
+    return { certFile, keyFile, cert, key };
   }
 
   #kind(kind: Pick<Kind, "apiVersion" | "kind">): ServedKind {
