@@ -15,6 +15,8 @@ const MAX_HEAD_BYTES = 16 * 1024;
 
 const LF = 0x0a;
 
+const latin1 = new TextDecoder("latin1");
+
 const STATUS_LINE = /^HTTP\/1\.([01]) (\d{3})(?: |$)/;
 const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*$/;
 const LENGTH = /^\d{1,15}$/;
@@ -130,7 +132,7 @@ export class HttpAnswer {
     const end = newline < 0 ? bytes.length : newline;
     this.#textBytes += end - start;
     if (this.#textBytes > MAX_HEAD_BYTES) throw notHttp("its head is too large");
-    this.#text += String.fromCharCode(...bytes.subarray(start, end));
+    this.#text += latin1.decode(bytes.subarray(start, end));
     if (newline < 0) return end;
     const line = this.#text.endsWith("\r") ? this.#text.slice(0, -1) : this.#text;
     this.#text = "";

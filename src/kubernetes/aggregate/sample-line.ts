@@ -16,6 +16,7 @@ const CLOSE = 0x7d;
 const LAST_ASCII = 0x7f;
 
 const encoder = new TextEncoder();
+const latin1 = new TextDecoder("latin1");
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 const NODE = encoder.encode("node");
@@ -282,7 +283,7 @@ export class SampleLine {
     this.#to = to;
     const length = at - start;
     if (isInteger || length > MAX_VALUE_BYTES) return length > 0 && length <= MAX_VALUE_BYTES;
-    return VALUE.test(String.fromCharCode(...bytes.subarray(start, at)));
+    return VALUE.test(latin1.decode(bytes.subarray(start, at)));
   }
 
   /** Milliseconds, where there are any. */
