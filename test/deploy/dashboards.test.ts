@@ -23,6 +23,7 @@ const CHOSEN = /^\$\{datasource\}$/;
 
 const NARROWED_BY: Readonly<Record<string, string[]>> = {
   "csi-volumes.json": ["node", "driver", "persistentvolume"],
+  "kubernetes.json": ["cluster", "namespace", "node"],
   "mayastor.json": ["cluster", "node", "pool", "pv"],
   "pve-disks.json": ["cluster", "node"],
   "pve-ha.json": ["cluster", "node"],
