@@ -90,8 +90,11 @@ export async function startCluster({ nodes = 2, podIp = nowhere() }: ClusterOpti
     };
     await startApiServer();
     const own = [`--kubeconfig=${kubeconfig}`, "--port=0", "--secure-port=0", "--leader-elect=false"];
-    run("kube-scheduler", own);
-    run("kube-controller-manager", [...own, ...controllerArguments(pki)]);
+    const startControllers = (): readonly Process[] => [
+      run("kube-scheduler", own),
+      run("kube-controller-manager", [...own, ...controllerArguments(pki)]),
+    ];
+    let controllers = startControllers();
     const names = Array.from({ length: nodes }, (_, index) => `node-${index + 1}`);
     kubelet = new FakeKubelet(admin, { nodes: names, podIp });
     await kubelet.start();
@@ -128,7 +131,12 @@ export async function startCluster({ nodes = 2, podIp = nowhere() }: ClusterOpti
         apiServer?.kill("SIGKILL");
         await apiServer?.exited;
       },
-      startApiServer,
+      async startApiServer() {
+        await startApiServer();
+        // Those that saw it go would look for it later and later, up to half a minute.
+        await Promise.all(controllers.map((process) => process[Symbol.asyncDispose]()));
+        controllers = startControllers();
+      },
       [Symbol.asyncDispose]: stop,
     };
   } catch (error) {

@@ -28,6 +28,7 @@ const POD_SCHEMA = v.looseObject({
   }),
   status: v.looseObject({
     phase: v.optional(v.string()),
+    podIP: v.optional(v.string()),
     startTime: v.optional(v.string()),
     conditions: v.optional(v.array(v.looseObject({ type: v.string(), status: v.string() }))),
     containerStatuses: v.optional(v.array(v.looseObject({ restartCount: v.number() }))),
@@ -136,35 +137,32 @@ export class FakeKubelet {
     }
   }
 
-  /** A request that fails is not made again: whoever changes the pod next brings it back here. */
   async #tend({ metadata, spec, status }: Pod): Promise<void> {
     const { name, namespace = "", uid, annotations, deletionTimestamp } = metadata;
     const { nodeName: node } = spec;
     if (node === undefined || !this.#options.nodes.includes(node)) return;
     const path = pathOf(POD, namespace, name);
     if (deletionTimestamp !== undefined) {
-      await this.#client
-        .request("DELETE", path, { gracePeriodSeconds: 0, preconditions: { uid } })
-        .catch(() => undefined);
+      await this.#ask("DELETE", path, { gracePeriodSeconds: 0, preconditions: { uid } });
       return;
     }
     const state = annotations?.[STATE] ?? "ready";
     if (state === "pending" || state === stateOf(status)) return;
-    const podIP = this.#options.podIp({ node, namespace, name });
+    const podIP = status.podIP ?? this.#options.podIp({ node, namespace, name });
     const started = {
       startTime: status.startTime ?? now(),
       podIP,
       podIPs: [{ ip: podIP }],
       hostIP: "127.0.0.1",
     };
-    await this.#client
-      .request(
-        "PATCH",
-        `${path}/status`,
-        { status: { ...started, ...statusOf(state, spec) } },
-        "strategic-merge-patch+json",
-      )
-      .catch(() => undefined);
+    await this.#ask("PATCH", `${path}/status`, { status: { ...started, ...statusOf(state, spec) } });
+  }
+
+  /** What fails is not asked again: whoever changes the pod next brings it back. */
+  async #ask(method: "PATCH" | "DELETE", path: string, body: object): Promise<void> {
+    const type = method === "PATCH" ? "strategic-merge-patch+json" : "json";
+    const answer = await this.#client.request(method, path, body, type).catch(() => undefined);
+    if (answer?.status === 422) throw new Error(`${path}: ${JSON.stringify(answer.body)}`);
   }
 }
 

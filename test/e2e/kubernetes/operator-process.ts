@@ -1,5 +1,5 @@
 /** The operator of a cluster, run from the built binary as its Deployment runs it, with the rights that it has there. */
-import { mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import * as v from "valibot";
 import { ROOT } from "../../../.ci/build.ts";
@@ -15,6 +15,7 @@ export const NAMESPACE = "plumbline";
 const DEPLOY = join(ROOT, "deploy/kubernetes");
 const LIMIT_MS = 30_000;
 const ANSWER_MS = 15_000;
+const STOP_MS = 5000;
 
 export type Overlay = "operator" | "operator-openshift";
 
@@ -106,7 +107,7 @@ export class AccountFolder {
   #version = 0;
 
   constructor(cluster: Cluster, name: string) {
-    this.run = join(cluster.directory, `run-${name}`);
+    this.run = mkdtempSync(join(cluster.directory, `run-${name}-`));
     this.directory = join(this.run, "secrets/kubernetes.io/serviceaccount");
     this.#ca = cluster.pki.ca;
     mkdirSync(this.directory, { recursive: true });
@@ -137,6 +138,7 @@ export interface RunningOperator extends AsyncDisposable {
   readonly process: Process;
   /** `host:port` of the aggregate. */
   readonly aggregateAddress: string;
+  /** As a Prometheus that waits for 5 s. */
   aggregate(): Promise<Response>;
   /** What it answers at its other address. */
   health(path: string): Promise<Response>;
@@ -165,7 +167,10 @@ export async function startOperator(
     { POD_NAME: name, POD_NAMESPACE: NAMESPACE, ...environment },
   );
   const get = (address: string, path: string) =>
-    fetch(`http://${address}${path}`, { signal: AbortSignal.timeout(ANSWER_MS) });
+    fetch(`http://${address}${path}`, {
+      headers: { "x-prometheus-scrape-timeout-seconds": "5" },
+      signal: AbortSignal.timeout(ANSWER_MS),
+    });
   const health = (path: string) => get(healthAddress, path);
   try {
     await process.line(/operator started/);
@@ -179,7 +184,12 @@ export async function startOperator(
     aggregate: () => get(aggregateAddress, "/metrics"),
     health,
     own: async () => seriesOfExposition(await (await health("/metrics")).text()),
-    [Symbol.asyncDispose]: () => process[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      // So that no other has to wait for the Lease.
+      process.kill("SIGTERM");
+      await Promise.race([process.exited, Bun.sleep(STOP_MS)]);
+      await process[Symbol.asyncDispose]();
+    },
   };
 }
 
