@@ -47,6 +47,11 @@ const onePerField = (problems: readonly SpecProblem[]): SpecProblem[] =>
   [...new Map(problems.toReversed().map((problem) => [problem.path, problem])).values()].toReversed();
 
 function nameProblems(name: string): SpecProblem[] {
+  if (name === "operator") {
+    const message =
+      "metadata.name must not be operator: what belongs to it would take the place of plumbline-operator, which is the operator's own";
+    return [{ path: "metadata.name", message }];
+  }
   if (name.length <= MAX_NAME_LENGTH && /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/.test(name)) return [];
   const message = `metadata.name must be of lower-case letters, digits and "-" and have at most ${MAX_NAME_LENGTH} characters: what belongs to it is called plumbline-NAME`;
   return [{ path: "metadata.name", message }];

@@ -73,7 +73,7 @@ describe("what a Plumbline says", () => {
     ).toEqual(["spec.image", "spec.monitoring.interval", "spec.clusterId"]);
   });
 
-  test.each(["a.b", "A", "-a", "a-", "", "a".repeat(53)])("the name %p is refused", (name) => {
+  test.each(["a.b", "A", "-a", "a-", "", "a".repeat(53), "operator"])("the name %p is refused", (name) => {
     expect(problems({}, name).map(({ path }) => path)).toEqual(["metadata.name"]);
   });
 
