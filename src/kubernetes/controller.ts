@@ -89,6 +89,7 @@ export class Controller {
   >();
   readonly #runs = new Set<Promise<void>>();
   #cluster: Cluster | undefined;
+  #clusterReadAt = 0;
   #ownImage: { readonly name: string | undefined } | undefined;
   #isStarted = false;
 
@@ -242,10 +243,12 @@ export class Controller {
       .map(podOf);
   }
 
-  /** Once in a term, as soon as it can be read. */
+  /** Once in a term; again as long as a right is missing, which somebody may give. */
   async #readCluster(): Promise<Cluster> {
-    if (this.#cluster === undefined) {
+    const isStale = performance.now() - this.#clusterReadAt >= this.#timing.resyncMs;
+    if (this.#cluster === undefined || (this.#cluster.refusals.length > 0 && isStale)) {
       this.#cluster = await readCluster(this.#api, this.#term.signal);
+      this.#clusterReadAt = performance.now();
       if (this.#cluster.isOpenShift)
         this.#watchOwned(SECURITY_CONTEXT_CONSTRAINTS, { labelSelector: MANAGED });
     }

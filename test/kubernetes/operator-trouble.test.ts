@@ -108,14 +108,20 @@ describe("rights", () => {
     await eventually(() => bed.object(SERVICE) !== undefined);
   });
 
-  test("that lack the cluster's id leave it out rather than guess", async () => {
+  test("that lack the cluster's id leave it out rather than guess, until they are given", async () => {
     await using bed = await Bed.start();
     const account = bed.api.account("plumbline-operator", NAMESPACE, without("clusterversions"));
     bed.api.put(plumbline());
-    const { operator } = bed.operate({ kubeconfig: kubeconfigOf(bed.api, account) });
+    const { operator } = bed.operate({
+      kubeconfig: kubeconfigOf(bed.api, account),
+      timing: { controller: { resyncMs: 100 } },
+    });
     await eventually(() => bed.message("Degraded").includes("clusterversions"));
     await eventually(() => operator.exporterPods().pods.length === 3);
     expect(operator.exporterPods().pods[0]?.clusterId).toBeUndefined();
+    account.rules = RULES;
+    await bed.settled();
+    expect(operator.exporterPods().pods[0]?.clusterId).toBeDefined();
   });
 });
 
@@ -248,6 +254,19 @@ describe("on OpenShift", () => {
     await eventually(() => bed.object(PLUMBLINE, "cluster") === undefined);
     expect(constraints(bed)).toHaveLength(1);
     await eventually(() => bed.events().some((event) => event.startsWith("CleanupRefused")));
+  });
+
+  test("a Plumbline waits for an SCC whose removal fails for a moment only", async () => {
+    const { bed } = await openShift(ON_OPENSHIFT);
+    await using _ = bed;
+    await bed.settled();
+    bed.api.fault(
+      { kind: "status", status: 500 },
+      { verb: "delete", resource: "securitycontextconstraints", times: 2 },
+    );
+    bed.api.remove(PLUMBLINE, "cluster", NAMESPACE);
+    await eventually(() => bed.object(PLUMBLINE, "cluster") === undefined);
+    expect(constraints(bed)).toEqual([]);
   });
 
   test("a Plumbline with somebody else's finalizer loses only ours", async () => {
