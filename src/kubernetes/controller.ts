@@ -326,8 +326,20 @@ export class Controller {
   }
 
   #start(informer: Informer, signal: AbortSignal): void {
-    const run = informer.run(signal).finally(() => this.#runs.delete(run));
+    const run = this.#keepRunning(informer, signal).finally(() => this.#runs.delete(run));
     this.#runs.add(run);
+  }
+
+  /** A fault of ours in one informer must not leave the operator blind for as long as it lives. */
+  async #keepRunning(informer: Informer, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await informer.run(signal);
+      } catch (error) {
+        this.#faults.fail("informer", "a watch ended by a fault; please report it", { err: reasonOf(error) });
+        await pause(this.#timing.resyncMs, signal);
+      }
+    }
   }
 
   #here(labelSelector?: string): Scope {
