@@ -46,7 +46,7 @@ export function desiredObjects(
     daemonSet(plumbline, spec, context),
     ...(isMonitored && context.monitoring.podMonitor ? [podMonitor(plumbline, spec)] : []),
     ...(isMonitored && context.monitoring.prometheusRule
-      ? [{ ...owned(plumbline, PROMETHEUS_RULE), spec: { groups: ruleGroups(spec) } }]
+      ? [{ ...selected(plumbline, spec, PROMETHEUS_RULE), spec: { groups: ruleGroups(spec) } }]
       : []),
   ];
 }
@@ -149,10 +149,16 @@ function daemonSet(plumbline: KubernetesObject, spec: PlumblineSpec, context: De
   };
 }
 
+/** With the labels by which a Prometheus finds it. */
+function selected(plumbline: KubernetesObject, spec: PlumblineSpec, kind: Kind): Manifest {
+  const { metadata, ...rest } = owned(plumbline, kind);
+  return { ...rest, metadata: { ...metadata, labels: { ...spec.monitoring.labels, ...metadata.labels } } };
+}
+
 function podMonitor(plumbline: KubernetesObject, spec: PlumblineSpec): Manifest {
   const { path } = metricsEndpoint(spec);
   return {
-    ...owned(plumbline, POD_MONITOR),
+    ...selected(plumbline, spec, POD_MONITOR),
     spec: {
       selector: { matchLabels: podLabels(plumbline) },
       podMetricsEndpoints: [

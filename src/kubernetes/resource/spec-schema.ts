@@ -163,6 +163,21 @@ export const SPEC = section("What the exporter of a cluster's nodes is to be lik
         ),
         "30s",
       ),
+      labels: v.optional(
+        v.pipe(
+          v.record(
+            v.string(),
+            setting(v.string(), {
+              description: "Value of the label",
+              expected: "a text, in quotes if need be",
+            }),
+          ),
+          v.title(
+            "Further labels of the two, where Prometheus selects by one, as kube-prometheus-stack by release",
+          ),
+        ),
+        {},
+      ),
     }),
     {},
   ),

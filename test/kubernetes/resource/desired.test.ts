@@ -151,6 +151,15 @@ describe("the objects of a Plumbline", () => {
     expect(kinds({ monitoring: { enabled: false } })).not.toContain("PrometheusRule");
     expect(kinds({ monitoring: { enabled: true } })).toContain("PodMonitor");
   });
+
+  test("monitors and rules alone have the labels by which a Prometheus selects, beside our own", () => {
+    const labels = { release: "prometheus", "app.kubernetes.io/name": "another" };
+    for (const { kind, metadata } of desired({ monitoring: { labels } })) {
+      const isMonitoring = kind === "PodMonitor" || kind === "PrometheusRule";
+      expect(metadata.labels?.["release"]).toBe(isMonitoring ? "prometheus" : undefined);
+      expect(metadata.labels?.["app.kubernetes.io/name"]).toBe("plumbline");
+    }
+  });
 });
 
 describe("the DaemonSet", () => {

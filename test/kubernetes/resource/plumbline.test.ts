@@ -46,7 +46,7 @@ describe("what a Plumbline says", () => {
       collectors: { csi: true, nvme: true, ebs: true, instance_store: true },
       deviceAccess: "Privileged",
       secrets: [],
-      monitoring: { enabled: "auto", interval: "30s" },
+      monitoring: { enabled: "auto", interval: "30s", labels: {} },
       aggregate: { enabled: true, families: ["ebs_*", "csi_*", "nvme_*", "ec2_instance_store_*"] },
       clusterId: "auto",
     });
