@@ -166,6 +166,15 @@ describeWithKubernetes("the operator", () => {
   );
 
   test(
+    "tells of what it put back in events",
+    async () => {
+      const told = JSON.stringify(await events("drift", "DriftRepaired"));
+      for (const { kind } of OWNED) expect(told).toContain(`${kind} plumbline-drift`);
+    },
+    TEST_MS,
+  );
+
+  test(
     "makes again what a hand deletes, of each kind, within 5 s",
     async () => {
       for (const kind of OWNED) {

@@ -51,11 +51,14 @@ describeWithKubernetes("the operator survives", () => {
   };
   const isLeader = async (operator: RunningOperator) =>
     (await operator.own()).get("plumbline_operator_leader{}") === 1;
+  const labelOf = async (name: string): Promise<string | undefined> => {
+    const { metadata } = (await cluster.admin.get(CONFIG_MAP, `plumbline-${name}`, NAMESPACE)) ?? {};
+    return metadata?.labels?.["app.kubernetes.io/managed-by"];
+  };
   /** Only who leads puts it back. */
   const untilRepaired = (name: string) =>
     until(`the ConfigMap of ${name} is put back`, TAKEN_OVER_MS, async () => {
-      const { metadata } = (await cluster.admin.get(CONFIG_MAP, `plumbline-${name}`, NAMESPACE)) ?? {};
-      return metadata?.labels?.["app.kubernetes.io/managed-by"] === "plumbline-operator";
+      return (await labelOf(name)) === "plumbline-operator";
     });
   const damage = (name: string) =>
     cluster.admin.edit(CONFIG_MAP, `plumbline-${name}`, NAMESPACE, {
@@ -89,6 +92,32 @@ describeWithKubernetes("the operator survives", () => {
       await until("the second one leads", TAKEN_OVER_MS, () => isLeader(second));
       await untilRepaired("heir");
       expect((await second.aggregate()).status).toBe(200);
+    },
+    TEST_MS,
+  );
+
+  test(
+    "a leader that slept through the time of its Lease writes nothing when it wakes",
+    async () => {
+      await using first = await startOperator(pod(0), byTokenFile(cluster, await accountOf(cluster, pod(0))));
+      await leading(first);
+      await using second = await startOperator(
+        pod(1),
+        byTokenFile(cluster, await accountOf(cluster, pod(1))),
+      );
+      await createPlumbline(cluster, "sleeper");
+      await untilAvailable(cluster, "sleeper");
+      first.process.kill("SIGSTOP");
+      await until("the second one leads", TAKEN_OVER_MS, () => isLeader(second));
+      // Both sleep now, so that only the first can be who puts it back.
+      second.process.kill("SIGSTOP");
+      await damage("sleeper");
+      first.process.kill("SIGCONT");
+      await Bun.sleep(4000);
+      expect(await isLeader(first)).toBe(false);
+      expect(await labelOf("sleeper")).toBe("nobody");
+      second.process.kill("SIGCONT");
+      await untilRepaired("sleeper");
     },
     TEST_MS,
   );
