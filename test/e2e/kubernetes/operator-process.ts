@@ -76,6 +76,8 @@ const RUNNING = v.object({
 export interface Access {
   readonly before: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
+  /** What is run; the built binary, if this is missing. */
+  readonly plumbline?: readonly string[];
 }
 
 /** As in a pod: the process sees `account` at its place below /var/run, which is /run. Needs root. */
@@ -148,7 +150,7 @@ export interface RunningOperator extends AsyncDisposable {
 
 export async function startOperator(
   { name }: Pick<OperatorPod, "name">,
-  { before, environment }: Access,
+  { before, environment, plumbline }: Access,
   ...flags: string[]
 ): Promise<RunningOperator> {
   const [aggregateAddress, healthAddress] = [
@@ -157,7 +159,8 @@ export async function startOperator(
   ];
   const process = watch(
     [
-      ...["setpriv", "--pdeathsig", "KILL", ...before, await plumblineBinary(), "operator"],
+      ...["setpriv", "--pdeathsig", "KILL", ...before],
+      ...[...(plumbline ?? [await plumblineBinary()]), "operator"],
       ...[
         `--metrics.listen-address=${aggregateAddress}`,
         `--health.listen-address=${healthAddress}`,

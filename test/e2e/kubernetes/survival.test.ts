@@ -3,8 +3,11 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import { ROOT } from "../../../.ci/build.ts";
 import { CONFIG_MAP, DAEMON_SET, type Kind, PLUMBLINE, POD } from "../../../src/kubernetes/object.ts";
 import { plumblineBinary } from "../../support/binary.ts";
+import { describeUnless } from "../../support/debian.ts";
+import { denoPath } from "../../support/deno.ts";
 import { watch } from "../../support/processes.ts";
 import { describeWithKubernetes } from "./binaries.ts";
 import { type Cluster, kubeconfigOf, startCluster } from "./cluster.ts";
@@ -24,6 +27,7 @@ import {
 import { createPlumbline, untilAvailable } from "./plumblines.ts";
 import { until } from "./until.ts";
 
+const MAIN = join(ROOT, "src/main.ts");
 const START_MS = 120_000;
 const TEST_MS = 120_000;
 /** A Lease lasts 15 s, and is looked at every 2 s. */
@@ -291,6 +295,28 @@ describeWithKubernetes("the operator survives", () => {
     },
     TEST_MS,
   );
+
+  describeUnless(denoPath() === undefined ? "there is no Deno" : undefined, "under Deno", () => {
+    test(
+      "an API server that is away for moments",
+      async () => {
+        const plumbline = [denoPath() ?? "", "run", "--quiet", "--no-prompt", "--allow-all", MAIN];
+        const access = byTokenFile(cluster, await accountOf(cluster, pod(0)));
+        await using operator = await startOperator(pod(0), { ...access, plumbline });
+        await leading(operator);
+        await createPlumbline(cluster, "deno");
+        await untilAvailable(cluster, "deno");
+        await cluster.killApiServer();
+        await cluster.startApiServer();
+        await damage("deno");
+        await untilRepaired("deno");
+        expect((await operator.aggregate()).status).toBe(200);
+        operator.process.kill("SIGTERM");
+        expect(await operator.process.exited).toBe(0);
+      },
+      TEST_MS,
+    );
+  });
 
   test(
     "no kubeconfig whose certificate has expired, and says so",
