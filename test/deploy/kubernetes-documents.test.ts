@@ -62,6 +62,22 @@ describeWithKustomize("the overlays in the documents", () => {
     },
   );
 
+  test("the table of the operator's rights has each resource that its roles name", () => {
+    const ROLE = v.looseObject({ rules: v.array(v.object({ resources: v.array(v.string()) })) });
+    const [table = ""] = /^\*\*The operator\*\*.*?\n\n.*?\n\n/ms.exec(textOf(KUBERNETES)) ?? [];
+    const resources = renderOverlay("operator-openshift")
+      .filter(({ kind, metadata }) => kind.endsWith("Role") && metadata.name.startsWith("plumbline-operator"))
+      .flatMap((role) => v.parse(ROLE, role).rules.flatMap((rule) => rule.resources));
+    expect(resources).not.toContain("secrets");
+    const words: Readonly<Record<string, string>> = {
+      "plumblines/status": "their `status`",
+      clusterversions: "ClusterVersion",
+      customresourcedefinitions: "CRDs of the Prometheus operator",
+      namespaces: "namespace `kube-system`",
+    };
+    for (const resource of resources) expect(table).toContain(words[resource] ?? `\`${resource}\``);
+  });
+
   test("the one for the aggregate alone lets the nodes' series in", () => {
     const [, , block = ""] = ofKind(KUBERNETES, "Kustomization");
     expect(JSON.stringify(renderOverlay("operator"))).toContain("metricRelabelings");

@@ -213,6 +213,13 @@ function ruleFilesOf(examples: ReadonlyMap<string, string>): string[] {
   }
 }
 
+describeWith([PROMTOOL], "with promtool, the examples of docs/kubernetes.md", () => {
+  test("the configuration of Prometheus is valid and names the rules", () => {
+    const names = ["csi", "ebs", "nvme", "operator", "plumbline"];
+    expect(ruleFilesOf(examplesOf("docs/kubernetes.md"))).toEqual(names.map((name) => `${name}.rules.yml`));
+  });
+});
+
 describe("the examples of docs/mayastor.md", () => {
   const examples = examplesOf("docs/mayastor.md");
   const text = readFileSync(join(ROOT, "docs/mayastor.md"), "utf8");
