@@ -68,7 +68,7 @@ function refuseUnknownCollectors(
   }
 }
 
-/** Sections of the schema, by title, that a command's flags come from. */
+/** Sections of the schema, by title, that a command's flags come from; or a single setting, by name. */
 const SERVE = [
   "General",
   "HTTP service",
@@ -96,7 +96,7 @@ const TEXTFILE = [
 ];
 const CHECK = [...SERVE, "Textfile", "State"];
 const INSPECT = ["General", "Scrapes", "Paths", "Log"];
-const OPERATOR = ["General", "Operator", "Scrapes", "Log"];
+const OPERATOR = ["config.file", "Operator", "Scrapes", "Log"];
 
 export function commandLine(
   known: Catalogue,
@@ -107,7 +107,9 @@ export function commandLine(
   const helpOf = new Map(collectors.map(({ name, help }) => [`collectors.${name}`, help]));
   const addFlags = (command: Command, sections: readonly string[]): Command => {
     for (const section of sections)
-      for (const setting of known.settings.filter((setting) => setting.section === section))
+      for (const setting of known.settings.filter((setting) =>
+        [setting.section, setting.name].includes(section),
+      ))
         for (const option of options(setting, helpOf.get(setting.name), program)) command.addOption(option);
     return sections.length === 0 ? command : command.addHelpText("after", CLOSING);
   };
