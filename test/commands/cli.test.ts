@@ -79,6 +79,7 @@ describe("COMMAND --help", () => {
     ["textfile", "--[no-]textfile.strict", "--web.listen-address"],
     ["check", "--output <format>", "--once"],
     ["demo", "--once", "--textfile.directory"],
+    ["operator", "--kubeconfig <file>", "--cluster-id"],
     ["metrics", "--output <format>", "--config.file"],
     ["inspect nvme", "--raw", "--web.listen-address"],
   ])("%s has %s and not %s", (command, has, hasNot) => {
