@@ -4,7 +4,7 @@ import { clusterAccess } from "../../../src/kubernetes/access.ts";
 import { KubernetesApi } from "../../../src/kubernetes/api.ts";
 import { ApiFailure } from "../../../src/kubernetes/failure.ts";
 import { Informer } from "../../../src/kubernetes/informer.ts";
-import { CONFIG_MAP, type Manifest, POD_MONITOR } from "../../../src/kubernetes/object.ts";
+import { CONFIG_MAP, type Manifest, POD_MONITOR, SERVICE_ACCOUNT } from "../../../src/kubernetes/object.ts";
 import { RecordedLog } from "../../support/nvme-simulated-host.ts";
 import { describeWithKubernetes } from "./binaries.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
@@ -70,6 +70,13 @@ describeWithKubernetes("an informer", () => {
       await until("it has seen three changes", SOON_MS, async () => changes.length === 3);
       expect(changes.splice(0)).toEqual(["added one", "modified one", "deleted one"]);
 
+      // What happens to other kinds makes the version of this one's last change too old for a server that starts.
+      const { apiVersion, kind } = SERVICE_ACCOUNT;
+      await cluster.admin.create(SERVICE_ACCOUNT, {
+        apiVersion,
+        kind,
+        metadata: { name: "other", namespace: NAMESPACE },
+      });
       await cluster.killApiServer();
       await cluster.startApiServer();
       // Before or after its watch is back.
@@ -80,7 +87,7 @@ describeWithKubernetes("an informer", () => {
       await Bun.sleep(500);
       expect(changes.toSorted()).toEqual(["added late", "deleted many-2", "modified many-1"]);
       expect(informer.list()).toHaveLength(MANY);
-      expect(restarts.length).toBeGreaterThan(0);
+      expect(restarts).toContain("gone");
       ends.abort();
       await running;
     },
