@@ -10,7 +10,7 @@ export interface AnswerHead {
 /** Gets the body's pieces; what it throws ends the exchange. */
 export type Receive = (piece: Uint8Array) => void;
 
-/** Also of what stands behind the last chunk. */
+/** With what comes before it, as 103 Early Hints; also of what stands behind the last chunk. */
 const MAX_HEAD_BYTES = 16 * 1024;
 
 const LF = 0x0a;
@@ -99,12 +99,12 @@ export class HttpAnswer {
 
   #enterBody(): void {
     const [statusLine = "", ...lines] = this.#head.splice(0);
-    this.#textBytes = 0;
     const [, minor, code] = STATUS_LINE.exec(statusLine) ?? [];
     if (code === undefined) throw notHttp("it does not begin as one");
     const status = Number(code);
     // What comes before the answer, as 103 Early Hints.
     if (status < 200 && status !== 101) return;
+    this.#textBytes = 0;
     const headers = headersOf(lines);
     const options = (headers.get("connection") ?? "").toLowerCase();
     this.#keeps = minor === "1" && !options.includes("close");

@@ -69,6 +69,7 @@ describe("an answer", () => {
       "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nab\r\n",
     ],
     ["a head without end", `HTTP/1.1 200 OK\r\n${"x: y\r\n".repeat(5000)}`],
+    ["heads before the answer without end", "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n".repeat(1000)],
     ["a line without end", `HTTP/1.1 200 OK\r\nx: ${"y".repeat(20_000)}`],
     ["chunks' trailers without end", `${CHUNKED.slice(0, -2)}${"x: y\r\n".repeat(5000)}`],
   ])("is refused for %s", (_, text) => {
