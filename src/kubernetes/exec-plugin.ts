@@ -7,6 +7,7 @@ import * as v from "valibot";
 import type { Environment } from "../config/load.ts";
 import { codeOf } from "../host/system-error.ts";
 import { RestFailure } from "../rest/failure.ts";
+import { within } from "../rest/within.ts";
 import type { ExecSettings } from "./access-settings.ts";
 
 /** Either or both are there. */
@@ -38,14 +39,24 @@ export class ExecPlugin {
     };
   }
 
-  /** Rejects with RestFailure("credentials"), which holds nothing of what the program wrote. */
+  /**
+   * Rejects with RestFailure("credentials"), which holds nothing of what the program wrote. One that is slow goes on, and
+   * what it gives is for whoever asks next.
+   */
   credential(): Promise<ExecCredential> {
     if (this.#given !== undefined && Date.now() < this.#given.until)
       return Promise.resolve(this.#given.credential);
     this.#running ??= this.#ask().finally(() => {
       this.#running = undefined;
     });
-    return this.#running;
+    const running = this.#running;
+    const limits = { signal: NEVER, deadline: performance.now() + PATIENCE_MS };
+    const why = `it has not ended within ${PATIENCE_MS / 1000} s; run it by hand to see why`;
+    return within(
+      limits,
+      () => running,
+      () => failed(this.#settings.command, why),
+    );
   }
 
   /** What was given is good for nothing any more. */
@@ -92,8 +103,11 @@ export class ExecPlugin {
 
 /** A credential is used for as long as a request takes, on another clock than the one that it was made on. */
 const EARLY_MS = 10_000;
+/** Less than any request has, so that its failure names the program that it waited for. */
+const PATIENCE_MS = 4000;
 const LIMIT_MS = 60_000;
 const MAX_BYTES = 1024 * 1024;
+const NEVER = new AbortController().signal;
 
 const AnswerSchema = v.object({
   apiVersion: v.string(),

@@ -15,8 +15,13 @@ export function inCluster(env: Environment, directory = SERVICE_ACCOUNT_DIR): Ac
     throw new ConfigError({
       text: "no API server is known: give --kubeconfig or KUBECONFIG, or run the operator in a pod of the cluster",
     });
+  const url = URL.parse(`https://${host.includes(":") ? `[${host}]` : host}:${port}`);
+  if (url === null)
+    throw new ConfigError({
+      text: `KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are no address: ${JSON.stringify(host)} and ${JSON.stringify(port)}`,
+    });
   return {
-    server: new URL(`https://${host.includes(":") ? `[${host}]` : host}:${port}`).origin,
+    server: url.origin,
     namespace: namespaceIn(directory),
     tls: { ca: join(directory, "ca.crt") },
     insecureSkipVerify: false,

@@ -101,10 +101,14 @@ function readKubeconfig(path: string): Kubeconfig {
   const parsed = v.safeParse(KubeconfigSchema, yamlOf(path) ?? {});
   if (parsed.success) return parsed.output;
   const [issue] = parsed.issues;
-  throw wrong(path, `${v.getDotPath(issue) ?? "it"} must be ${expected(issue.expected ?? "something else")}`);
+  throw wrong(path, `${v.getDotPath(issue) ?? "it"} ${problemOf(issue.expected ?? "something else")}`);
 }
 
-const expected = (type: string): string => (type === "Object" ? "a mapping" : `of type ${type}`);
+/** Of a member that is not there valibot expects its name, in quotes. */
+function problemOf(expected: string): string {
+  if (expected.startsWith('"')) return "is missing";
+  return `must be ${expected === "Object" ? "a mapping" : `of type ${expected}`}`;
+}
 
 function yamlOf(path: string): unknown {
   try {

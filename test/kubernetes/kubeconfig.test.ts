@@ -162,6 +162,11 @@ describe("a kubeconfig", () => {
       "contexts.0.context.cluster",
     ],
     [
+      "has a cluster of nothing",
+      () => file(JSON.stringify({ clusters: [{ name: "c", cluster: null }] })),
+      "clusters.0.cluster is missing",
+    ],
+    [
       "has a server that is a number",
       () => file(kubeconfig({ cluster: { server: 6443 } })),
       "clusters.0.cluster.server must be of type string",
@@ -368,6 +373,16 @@ describe("in a pod", () => {
     );
   });
 
+  test.each([
+    ["no host", { KUBERNETES_SERVICE_HOST: "api example" }],
+    ["no port", { KUBERNETES_SERVICE_PORT: "tcp://10.96.0.1:443" }],
+  ])("a server with %s is refused by the names of its variables", (_, wrong) => {
+    const options = { kubeconfig: undefined, warn() {}, serviceAccountDir: serviceAccount() };
+    expect(() => clusterAccess({ ...options, env: { ...env, ...wrong } })).toThrow(
+      "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are no address",
+    );
+  });
+
   test("without a token, an authority or a server, the sentence says what to do", () => {
     const options = { kubeconfig: undefined, warn() {}, serviceAccountDir: join(directory, "nothing") };
     expect(() => clusterAccess({ ...options, env })).toThrow("nothing/ca.crt: no such file");
@@ -493,6 +508,27 @@ describe("an exec plugin", () => {
     expect(failure).toContain(words);
     expect(failure).not.toContain("planted");
   });
+
+  test.each(["exec sleep 6", "sleep 6 & exit 0"])(
+    "that does not end is named before a request's time is over: %s",
+    async (script) => {
+      const startedAt = performance.now();
+      const { found, runs } = plugin(script);
+      const failures = await Promise.all([failureOf(found), failureOf(found)]);
+      expect(new Set(failures).size).toBe(1);
+      expect(failures[0]).toContain("no credentials from the exec plugin /bin/sh: it has not ended within 4 s");
+      expect(performance.now() - startedAt).toBeLessThan(4900);
+      expect(runs()).toBe(1);
+    },
+    10_000,
+  );
+
+  test("that is slow has its answer taken by who asks next", async () => {
+    const { found, runs } = plugin(`sleep 4.3; echo '${given({ token: "given" })}'`);
+    expect(await failureOf(found)).toContain("it has not ended within 4 s");
+    expect(await found.authorization()).toBe("Bearer given");
+    expect(runs()).toBe(1);
+  }, 10_000);
 
   test("that is not there is a failure that says so", async () => {
     expect(await failureOf(plugin("", { command: "plumbline-no-such-plugin" }).found)).toContain(
