@@ -516,7 +516,9 @@ describe("an exec plugin", () => {
       const { found, runs } = plugin(script);
       const failures = await Promise.all([failureOf(found), failureOf(found)]);
       expect(new Set(failures).size).toBe(1);
-      expect(failures[0]).toContain("no credentials from the exec plugin /bin/sh: it has not ended within 4 s");
+      expect(failures[0]).toContain(
+        "no credentials from the exec plugin /bin/sh: it has not ended within 4 s",
+      );
       expect(performance.now() - startedAt).toBeLessThan(4900);
       expect(runs()).toBe(1);
     },
