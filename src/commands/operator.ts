@@ -20,7 +20,7 @@ const BUILD: BuildInfo = { version: VERSION, revision: REVISION, runtime, runtim
 
 const STOPPED = 0;
 const CANNOT_START = 1;
-/** The whole stop has 5 s; the Lease is released beside it. */
+/** The whole stop has 5 s; the Lease is released meanwhile. */
 const GRACE_MS = 3000;
 /** Where nobody names another, and neither kubeconfig nor service account does: that of our manifests. */
 const NAMESPACE = "plumbline";
@@ -69,11 +69,18 @@ async function operate(settings: Settings, log: Log, signal: AbortSignal): Promi
     log,
   });
   log.info("operator started", { namespace, server: access.server, identity });
-  await operator.run(signal);
-  await Promise.all(servers.map((server) => server.stop(GRACE_MS)));
+  const running = operator.run(signal);
+  await Promise.race([running, aborted(signal)]);
+  await Promise.all([running, ...servers.map((server) => server.stop(GRACE_MS))]);
   aggregate.close();
   api.close();
 }
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 
 async function serve({ operator }: Settings, log: Log, parts: OperatorParts): Promise<WebServer[]> {
   const servers: WebServer[] = [];
