@@ -91,7 +91,7 @@ export class Informer {
       this.#resourceVersion ??= await this.#relist(signal);
       const events = await this.#api.watch(this.#kind, this.#scope, this.#resourceVersion, signal);
       this.#succeeded();
-      for await (const event of events) this.#take(event);
+      await this.#follow(events);
       return "ended";
     } catch (error) {
       if (signal.aborted) return "ended";
@@ -99,6 +99,21 @@ export class Informer {
       this.#failed(error);
       return error.reason;
     }
+  }
+
+  /** Rejects where the watch was none: some proxy answers for the server, and changes would never be heard of. */
+  async #follow(events: AsyncIterable<WatchEvent>): Promise<void> {
+    const beganAt = performance.now();
+    let isEmpty = true;
+    for await (const event of events) {
+      isEmpty = false;
+      this.#take(event);
+    }
+    if (isEmpty && performance.now() - beganAt < SHORT_MS)
+      throw new ApiFailure(
+        "bad_body",
+        `cannot watch ${this.#kind.plural}: the answer ended at once, without an event`,
+      );
   }
 
   async #relist(signal: AbortSignal): Promise<string> {

@@ -166,6 +166,25 @@ describe("an informer", () => {
     expect(restarts).toEqual([reason]);
   });
 
+  test("lists anew where watches end at once and tell nothing, and says so", async () => {
+    const said: unknown[] = [];
+    const log = { ...quiet, warn: (_: string, fields?: object) => said.push(fields) };
+    await using server = await serving(
+      made,
+      scripted([listOf("10"), listOf("20", configMap("a", "15"))], [wholeWatch("<html></html>")]),
+    );
+    await using informing_ = informing(server, { log });
+    await until(() => informing_.told.length > 0);
+    expect(informing_.told).toEqual(["added a 15"]);
+    expect(said).toEqual([
+      {
+        kind: "ConfigMap",
+        reason: "bad_body",
+        err: "cannot watch configmaps: the answer ended at once, without an event",
+      },
+    ]);
+  });
+
   test("lists page by page, and knows of nothing before it knows of all", async () => {
     const more = (connection: Parameters<Conduct>[0], asked: Asked) => {
       const isFirst = !asked.path.includes("continue=");
