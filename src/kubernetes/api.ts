@@ -83,7 +83,21 @@ export class KubernetesApi {
   }
 
   /** The same list, page by page. */
-  async *pages(kind: Kind, scope: Scope, signal: AbortSignal): AsyncGenerator<Page> {
+  pages(kind: Kind, scope: Scope, signal: AbortSignal): AsyncGenerator<Page> {
+    return this.#pages(kind, scope, signal, {});
+  }
+
+  /** The same, of each object no more than `metadata`. */
+  metadataPages(kind: Kind, scope: Scope, signal: AbortSignal): AsyncGenerator<Page> {
+    return this.#pages(kind, scope, signal, { accept: METADATA_ONLY });
+  }
+
+  async *#pages(
+    kind: Kind,
+    scope: Scope,
+    signal: AbortSignal,
+    form: Pick<Asking, "accept">,
+  ): AsyncGenerator<Page> {
     const { apiVersion } = kind;
     let next: string | undefined = "";
     while (next !== undefined) {
@@ -92,7 +106,7 @@ export class KubernetesApi {
         limit: String(PAGE),
         ...(next === "" ? {} : { continue: next }),
       };
-      const asking: Asking = { ...about("list", kind, scope), method: "get", query };
+      const asking: Asking = { ...about("list", kind, scope), ...form, method: "get", query };
       const page: v.InferOutput<typeof ListSchema> = await this.#parsed(
         ListSchema,
         asking,
@@ -283,7 +297,7 @@ export class KubernetesApi {
     throw refusal(asking.asked, response.status, body, response.headers.get("retry-after"));
   }
 
-  async #sendOnce({ method, path, query, body }: Asking, signal: AbortSignal): Promise<Response> {
+  async #sendOnce({ method, path, query, accept, body }: Asking, signal: AbortSignal): Promise<Response> {
     const url = new URL(this.#access.server + path);
     for (const [name, value] of Object.entries(query ?? {})) url.searchParams.set(name, value);
     const authorization = await this.#access.authorization();
@@ -294,6 +308,7 @@ export class KubernetesApi {
       headers: {
         "user-agent": FIELD_MANAGER,
         ...(authorization === undefined ? {} : { authorization }),
+        ...(accept === undefined ? {} : { accept }),
         ...(body === undefined ? {} : { "content-type": body.type }),
       },
       body: body?.text,
@@ -338,6 +353,8 @@ const WATCH_PATIENCE_SECONDS = 30;
 
 /** Entries of a list's page. */
 const PAGE = 500;
+/** https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches */
+const METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 const MAX_LIST_BYTES = 256 * 1024 * 1024;
 /** etcd keeps none of more than 1.5 MiB. */
 const MAX_OBJECT_BYTES = 16 * 1024 * 1024;
@@ -353,6 +370,8 @@ interface Asking {
   readonly path: string;
   readonly method: NonNullable<Sending["method"]>;
   readonly query?: Readonly<Record<string, string>>;
+  /** Default: JSON of the whole object. */
+  readonly accept?: string;
   readonly body?: { readonly type: string; readonly text: string };
 }
 

@@ -17,6 +17,7 @@ import { type FailingNode, PATIENCE, type Patience } from "./health.ts";
 import { Informer } from "./informer.ts";
 import { keepOwned, OWNED_KINDS, type Rollout } from "./kept.ts";
 import type { Term } from "./leader.ts";
+import { nodesFor } from "./nodes.ts";
 import {
   CUSTOM_RESOURCE_DEFINITION,
   type Kind,
@@ -214,7 +215,8 @@ export class Controller {
     const controller = this;
     return {
       storeOf: (kind) => this.#owned.get(kind)?.informer,
-      pods: (plumbline) => this.#podsOf(plumbline),
+      pods: (plumbline) => (this.#pods.hasSynced ? this.#podsOf(plumbline) : undefined),
+      nodes: (spec) => nodesFor(spec, this.#api, this.#term.signal),
       cluster: () => this.#readCluster(),
       ownImage: () => this.#readOwnImage(),
       missingCrds: () => MONITORING_KINDS.filter((kind) => !this.#hasCrd(kind)).map(crdName),

@@ -4,14 +4,15 @@ import type { Pod } from "./pods.ts";
 
 export interface FailingNode {
   readonly node: string;
-  /** In Kubernetes's word (CrashLoopBackOff), or "not ready". */
+  /** In Kubernetes's word (CrashLoopBackOff), or "not ready", or "no pod". */
   readonly why: string;
 }
 
 export interface Health {
   /** By name. */
   readonly failing: readonly FailingNode[];
-  readonly withoutPod: number;
+  /** How many nodes have had no pod for longer than it takes to make one; undefined: as long, and nobody counts them. */
+  readonly withoutPod: number | undefined;
   /** When a patience will end; undefined where none runs. */
   readonly againMs: number | undefined;
 }
@@ -30,6 +31,7 @@ export class HealthWatch {
   /** By the pod's uid: since when it is seen not ready. */
   readonly #notReadySince = new Map<string, number>();
   #missingSince: number | undefined;
+  #hasLooked = false;
   #failing: ReadonlySet<string>;
 
   /** `failing`: nodes that failed when somebody last looked; they do until they are ready. */
@@ -55,8 +57,9 @@ export class HealthWatch {
         failing.set(node, { node, why: trouble?.reason ?? "not ready" });
       else waits.push(leftMs);
     }
+    const missingFrom = this.#missingFrom(pods, now);
     this.#failing = new Set(failing.keys());
-    const withoutPod = this.#withoutPod(rollout, now, waits);
+    const withoutPod = this.#withoutPod(missing(pods, rollout), missingFrom, waits);
     return {
       failing: [...failing.values()].toSorted((a, b) => (a.node < b.node ? -1 : 1)),
       withoutPod,
@@ -69,16 +72,34 @@ export class HealthWatch {
     for (const uid of this.#notReadySince.keys()) if (!notReady.has(uid)) this.#notReadySince.delete(uid);
   }
 
-  #withoutPod(rollout: Rollout | undefined, now: number, waits: number[]): number {
-    const missing = rollout === undefined ? 0 : rollout.desired - rollout.scheduled;
-    if (missing <= 0) {
+  /** Where somebody saw nodes fail that have no pod, the time for one to be made was over then. */
+  #missingFrom(pods: readonly Pod[], now: number): number {
+    const withPod = new Set(pods.map(({ node }) => node));
+    const isOld = !this.#hasLooked && [...this.#failing].some((node) => !withPod.has(node));
+    this.#hasLooked = true;
+    return isOld ? Number.NEGATIVE_INFINITY : now;
+  }
+
+  #withoutPod(missing: number | undefined, missingFrom: number, waits: number[]): number | undefined {
+    if (missing === 0) {
       this.#missingSince = undefined;
       return 0;
     }
-    this.#missingSince ??= now;
-    const leftMs = this.#missingSince + this.#patience.pendingMs - now;
+    this.#missingSince ??= missingFrom;
+    const leftMs = this.#missingSince + this.#patience.pendingMs - performance.now();
     if (leftMs <= 0) return missing;
     waits.push(leftMs);
     return 0;
   }
+}
+
+/**
+ * How many nodes have no pod at this moment. Undefined where the DaemonSet's controller does not say how many should
+ * have one: up to Kubernetes 1.26.0 it writes no status, or leaves an old one, as long as it cannot make one of the pods.
+ * https://github.com/kubernetes/kubernetes/pull/112127
+ */
+function missing(pods: readonly Pod[], rollout: Rollout | undefined): number | undefined {
+  if (rollout === undefined) return 0;
+  if (!rollout.isObserved) return undefined;
+  return Math.max(0, rollout.desired - new Set(pods.map(({ node }) => node)).size);
 }

@@ -10,9 +10,10 @@ import { isBefore } from "./drift.ts";
 import type { Events } from "./events.ts";
 import { ApiFailure } from "./failure.ts";
 import { addFinalizer, hasFinalizer, retire } from "./finalizer.ts";
-import { type FailingNode, HealthWatch, type Patience } from "./health.ts";
+import { type FailingNode, type Health, HealthWatch, type Patience } from "./health.ts";
 import { type Change, Keeper, type Store } from "./keeper.ts";
 import { keepOwned, type Rollout, rolloutOf } from "./kept.ts";
+import { NodesWithoutPod } from "./nodes-without-pod.ts";
 import {
   DAEMON_SET,
   type KubernetesObject,
@@ -33,7 +34,10 @@ import type { Writer } from "./writer.ts";
 export interface Surroundings {
   /** Undefined for a kind that is not watched. */
   storeOf(kind: string): Store | undefined;
-  pods(plumbline: string): readonly Pod[];
+  /** Undefined where they may not be seen. */
+  pods(plumbline: string): readonly Pod[] | undefined;
+  /** Names of the nodes on which there should be a pod; asks the API server. */
+  nodes(spec: PlumblineSpec): Promise<readonly string[]>;
   cluster(): Promise<Cluster>;
   ownImage(): Promise<string | undefined>;
   /** Names of CRDs of the Prometheus operator. */
@@ -55,6 +59,7 @@ export class Reconciler {
   readonly #around: Surroundings;
   readonly #keeper: Keeper;
   readonly #health: HealthWatch;
+  readonly #withoutPod: NodesWithoutPod;
   readonly #faults: FaultLog;
   readonly #statusRefused = new Refused();
   readonly #finalizerRefused = new Refused();
@@ -76,6 +81,9 @@ export class Reconciler {
     this.#status = writtenStatus(plumbline);
     this.#failing = new Set(this.#status?.nodesFailing);
     this.#health = new HealthWatch([...this.#failing], around.patience);
+    this.#withoutPod = new NodesWithoutPod(async () =>
+      this.#spec === undefined ? [] : around.nodes(this.#spec),
+    );
     this.#faults = new FaultLog(around.log);
   }
 
@@ -110,8 +118,11 @@ export class Reconciler {
     const problems = this.#read(plumbline, context);
     const work = this.#spec === undefined ? NOTHING : await this.#keep(plumbline, this.#spec, context);
     this.#note(work.changes);
-    this.#rollout = this.#seenRollout(plumbline, work.changes);
-    const health = this.#health.look(this.#around.pods(plumbline.metadata.name), this.#rollout);
+    const pods = this.#around.pods(plumbline.metadata.name);
+    this.#rollout = asPodsShow(this.#seenRollout(plumbline, work.changes), pods);
+    const health = pods === undefined ? UNSEEN : this.#health.look(pods, this.#rollout);
+    const withoutPod = await this.#withoutPod.look(health.withoutPod, pods ?? []);
+    const failing = byName([...health.failing, ...withoutPod.nodes.map((node) => ({ node, why: "no pod" }))]);
     const refusals = [...context.refusals, ...this.#around.blindness, ...work.refusals];
     const status = statusOf(
       {
@@ -119,8 +130,9 @@ export class Reconciler {
         problems,
         refusals,
         rollout: this.#rollout,
-        failing: health.failing,
-        withoutPod: health.withoutPod,
+        failing,
+        withoutPod,
+        daemonSet: { name: ownedName(plumbline), namespace: plumbline.metadata.namespace },
         monitoring: {
           enabled: this.#spec?.monitoring.enabled ?? "auto",
           missing: this.#around.missingCrds(),
@@ -132,12 +144,12 @@ export class Reconciler {
       before: this.#status,
       after: status,
       changes: work.changes,
-      failing: health.failing,
+      failing,
       failedBefore: this.#failing,
     });
     this.#status = status;
-    this.#failing = new Set(health.failing.map(({ node }) => node));
-    this.#failingNow = health.failing;
+    this.#failing = new Set(failing.map(({ node }) => node));
+    this.#failingNow = failing;
     await this.#write(plumbline, status);
     for (const transition of news) await this.#around.events.tell(plumbline, transition);
     this.#log(plumbline, problems, refusals);
@@ -291,6 +303,15 @@ interface Work {
 
 const NOTHING: Work = { changes: [], refusals: [], againMs: undefined };
 
+const UNSEEN: Health = { failing: [], withoutPod: 0, againMs: undefined };
+
+/** The DaemonSet's controller may have left an old count: see health.ts. */
+function asPodsShow(rollout: Rollout | undefined, pods: readonly Pod[] | undefined): Rollout | undefined {
+  if (rollout === undefined || pods === undefined) return rollout;
+  const ready = Math.min(rollout.ready, pods.filter(({ isReady }) => isReady).length);
+  return { ...rollout, ready, unavailable: Math.max(rollout.unavailable, rollout.desired - ready) };
+}
+
 const NO_IMAGE =
   "spec.image is not set, and the operator cannot tell its own image: set one, here or with --operator.image";
 
@@ -301,6 +322,9 @@ function lesser(error: unknown): ApiFailure {
   if (error instanceof ApiFailure && !concernsAll(error)) return error;
   throw error;
 }
+
+const byName = (failing: readonly FailingNode[]): readonly FailingNode[] =>
+  failing.toSorted((a, b) => (a.node < b.node ? -1 : 1));
 
 function soonest(...times: readonly (number | undefined)[]): number | undefined {
   const known = times.filter((ms) => ms !== undefined);

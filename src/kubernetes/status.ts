@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { type Condition, ConditionSchema, conditionsFrom, type Judgement } from "./conditions.ts";
 import type { FailingNode } from "./health.ts";
 import type { Rollout } from "./kept.ts";
+import type { WithoutPod } from "./nodes-without-pod.ts";
 import type { KubernetesObject } from "./object.ts";
 import type { Refusal } from "./refused.ts";
 
@@ -26,8 +27,9 @@ export interface Observation {
   /** Undefined where there is no DaemonSet, or none is seen. */
   readonly rollout: Rollout | undefined;
   readonly failing: readonly FailingNode[];
-  /** Nodes that have had no pod for longer than it takes to make one. */
-  readonly withoutPod: number;
+  /** Of those that have had none for longer than it takes to make one. */
+  readonly withoutPod: WithoutPod;
+  readonly daemonSet: { readonly name: string; readonly namespace: string | undefined };
   readonly monitoring: Monitoring;
 }
 
@@ -162,13 +164,21 @@ function unmonitored({ monitoring }: Observation): Fault | undefined {
   return { reason: "CRDsMissing", message };
 }
 
-function failingNodes({ failing, withoutPod }: Observation): Fault | undefined {
+function failingNodes(seen: Observation): Fault | undefined {
+  const { failing, withoutPod } = seen;
   const parts = [
     failing.length > 0 && `the exporter fails on ${several(failing.map(nameAndWhy))}`,
-    withoutPod > 0 && `${withoutPod} nodes have no pod (\`kubectl describe daemonset\` says why)`,
+    withoutPod.count > 0 && withoutPods(seen),
   ].filter((part) => part !== false);
   if (parts.length === 0) return undefined;
   return { reason: "NodesFailing", message: `On some nodes nothing is collected: ${parts.join("; ")}.` };
+}
+
+function withoutPods({ withoutPod, daemonSet }: Observation): string {
+  const { count, refusal } = withoutPod;
+  const describe = `kubectl describe daemonset -n ${daemonSet.namespace} ${daemonSet.name}`;
+  const unnamed = refusal === undefined ? "" : `; which nodes these are is not known: ${refusal}`;
+  return `no pod is made for ${count === 1 ? "1 node" : `${count} nodes`}, \`${describe}\` says why${unnamed}`;
 }
 
 export const nameAndWhy = ({ node, why }: FailingNode): string => `${node} (${why})`;

@@ -92,10 +92,15 @@ describe("a node", () => {
       ready: 1,
       unavailable: 2,
     };
-    expect(new HealthWatch([], PATIENCE).look([], rollout)).toMatchObject({ withoutPod: 0 });
-    expect(new HealthWatch([], { runningMs: 0, pendingMs: 0 }).look([], rollout)).toMatchObject({
-      withoutPod: 2,
-    });
+    const pods = [podOf(keepPod(pod(READY)))];
+    const none = { runningMs: 0, pendingMs: 0 };
+    expect(new HealthWatch([], PATIENCE).look(pods, rollout)).toMatchObject({ withoutPod: 0 });
+    expect(new HealthWatch([], none).look(pods, rollout)).toMatchObject({ withoutPod: 2 });
+    const stale = { ...rollout, scheduled: 3, ready: 3 };
+    expect(new HealthWatch([], none).look(pods, stale)).toMatchObject({ withoutPod: 2 });
+    const unseen = { ...rollout, isObserved: false };
+    expect(new HealthWatch([], PATIENCE).look(pods, unseen)).toMatchObject({ withoutPod: 0 });
+    expect(new HealthWatch([], none).look(pods, unseen)).toMatchObject({ withoutPod: undefined });
   });
 });
 

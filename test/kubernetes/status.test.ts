@@ -22,7 +22,8 @@ const seen = (more: Partial<Observation> = {}): Observation => ({
   refusals: [],
   rollout: ROLLOUT,
   failing: [],
-  withoutPod: 0,
+  withoutPod: { count: 0, nodes: [], refusal: undefined },
+  daemonSet: { name: "plumbline-cluster", namespace: "plumbline" },
   monitoring: { enabled: "auto", missing: [] },
   ...more,
 });

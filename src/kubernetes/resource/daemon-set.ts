@@ -42,7 +42,7 @@ export function daemonSetSpec(spec: PlumblineSpec, pods: Pods): Readonly<Record<
         enableServiceLinks: false,
         ...(spec.priorityClassName === undefined ? {} : { priorityClassName: spec.priorityClassName }),
         tolerations: spec.tolerations,
-        nodeSelector: { "kubernetes.io/os": "linux", ...spec.nodeSelector },
+        nodeSelector: nodeSelector(spec),
         containers: [
           {
             name: CONTAINER,
@@ -64,6 +64,10 @@ export function daemonSetSpec(spec: PlumblineSpec, pods: Pods): Readonly<Record<
 }
 
 const CONTAINER = "plumbline";
+
+export const nodeSelector = (
+  spec: Pick<PlumblineSpec, "nodeSelector">,
+): Readonly<Record<string, string>> => ({ "kubernetes.io/os": "linux", ...spec.nodeSelector });
 
 const probe = (path: string) => ({
   httpGet: { path, port: "metrics" },

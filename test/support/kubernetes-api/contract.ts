@@ -54,6 +54,10 @@ export interface FakeKubernetes extends AsyncDisposable {
   remove(kind: Kind, name: string, namespace?: string): void;
   /** A node with its Ready condition, in the shape of the others. */
   addNode(name: string): KubernetesObject;
+  /** As if their process had ended: pods and DaemonSets stay as they are. */
+  stopControllers(): void;
+  /** From now on no pod of a DaemonSet is made on the node; those that are there stay. */
+  refusePods(node: string): void;
   /** What the kubelets make of the pod from now on (as long as that pod lives). */
   setPod(name: string, namespace: string, state: PodState): void;
 
@@ -91,6 +95,8 @@ export interface Requested {
   readonly name: string | undefined;
   /** With the query. */
   readonly path: string;
+  /** The header. */
+  readonly accept: string;
   /** The account's name, "admin", or undefined for a token that is not known. */
   readonly user: string | undefined;
   readonly body: string;

@@ -25,6 +25,7 @@ export class DaemonSets {
   readonly #store: Store;
   readonly #registry: Registry;
   readonly #options: KubeletOptions;
+  readonly #withoutPods = new Set<string>();
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
   #isPlanned = false;
   #isStopped = false;
@@ -42,6 +43,11 @@ export class DaemonSets {
   stop(): void {
     this.#isStopped = true;
     for (const timer of this.#timers) clearTimeout(timer);
+  }
+
+  /** As an admission webhook does that lets no pod be made there. */
+  refuse(node: string): void {
+    this.#withoutPods.add(node);
   }
 
   #plan(): void {
@@ -82,7 +88,8 @@ export class DaemonSets {
     const hash = templateHash(set);
     const byNode = new Map(pods.map((pod) => [nodeOf(pod), pod]));
     for (const pod of pods) if (!eligible.has(nodeOf(pod))) this.#delete(pod);
-    for (const node of eligible) if (!byNode.has(node)) this.#create(set, node, hash);
+    for (const node of eligible)
+      if (!byNode.has(node) && !this.#withoutPods.has(node)) this.#create(set, node, hash);
     const mine = pods.filter((pod) => eligible.has(nodeOf(pod)));
     if (at(set, "spec", "updateStrategy", "type") !== "OnDelete") this.#roll(set, mine, eligible.size, hash);
     this.#tell(set, mine, eligible.size, pods.length - mine.length, hash);

@@ -1,6 +1,7 @@
 /** Lists in pages: all pages of a list show the same moment. */
 import type { KubernetesObject } from "../../../src/kubernetes/object.ts";
 import { ApiError, badRequest } from "./failure.ts";
+import { at, listOf, membersOf } from "./json.ts";
 import type { ServedKind } from "./served-kinds.ts";
 
 interface Rest {
@@ -59,4 +60,16 @@ function listed(kind: ServedKind, object: KubernetesObject): unknown {
   if (kind.schema !== undefined) return object;
   const { apiVersion, kind: _, ...rest } = object;
   return rest;
+}
+
+/** The list as it is, or of each object no more than its metadata: the first form that is accepted. */
+export function inForm(accept: string, list: unknown): unknown {
+  if (!/^application\/json;as=PartialObjectMetadataList;g=meta\.k8s\.io;v=v1(,|$)/.test(accept)) return list;
+  const apiVersion = "meta.k8s.io/v1";
+  const items = listOf(at(list, "items")).map((item) => ({
+    kind: "PartialObjectMetadata",
+    apiVersion,
+    metadata: at(item, "metadata"),
+  }));
+  return { ...membersOf(list), kind: "PartialObjectMetadataList", apiVersion, items };
 }

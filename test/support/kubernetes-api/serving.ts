@@ -9,7 +9,7 @@ import { ApiError, badRequest, notFound } from "./failure.ts";
 import type { Faults } from "./faults.ts";
 import { at, membersOf, textOf } from "./json.ts";
 import type { Kinds } from "./kinds.ts";
-import { Lists } from "./listing.ts";
+import { inForm, Lists } from "./listing.ts";
 import type { By, Registry, Where } from "./registry.ts";
 import { type Route, routeOf, verbOf } from "./routes.ts";
 import { nameSelected, selectorOf } from "./selectors.ts";
@@ -73,6 +73,7 @@ export class Serving {
       namespace: route?.namespace,
       name: route?.name,
       path: asked.path,
+      accept: asked.headers.get("accept") ?? "",
       user: user?.name,
       body: Buffer.from(asked.body, "latin1").toString(),
       at: performance.now(),
@@ -169,7 +170,7 @@ export class Serving {
       case "get":
         return ok(registry.get(where));
       case "list":
-        return ok(this.#list(kind, namespace, url.searchParams));
+        return ok(inForm(requested.accept, this.#list(kind, namespace, url.searchParams)));
       case "watch":
         return { kind: "watch", watch: this.#watch(kind, route, question) };
       case "create":

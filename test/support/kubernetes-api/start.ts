@@ -160,6 +160,14 @@ class Cluster implements FakeKubernetes {
     return this.put(nodeNamed(name, this.objects(NODE).length));
   }
 
+  stopControllers(): void {
+    this.#daemonSets?.stop();
+  }
+
+  refusePods(node: string): void {
+    this.#daemonSets?.refuse(node);
+  }
+
   setPod(name: string, namespace: string, state: PodState): void {
     this.edit(POD, name, namespace, { metadata: { annotations: { [POD_STATE_ANNOTATION]: state } } });
   }

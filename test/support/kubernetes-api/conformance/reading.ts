@@ -1,6 +1,6 @@
 /** Getting, listing and watching. */
 import { expect } from "bun:test";
-import { at, listOf, textOf } from "../json.ts";
+import { at, listOf, membersOf, textOf } from "../json.ts";
 import { type Bed, type Behaviour, configMap, failure, soon, versionOf } from "./server.ts";
 
 const named = (objects: unknown): unknown[] =>
@@ -71,6 +71,24 @@ export const READING: readonly Behaviour[] = [
       expect([...named(first["items"]), ...named(second["items"])]).toEqual(["a", "b", "c"]);
       expect(versionOf(second)).toBe(versionOf(first));
       expect(at(second, "metadata", "continue")).toBeUndefined();
+    },
+  },
+  {
+    name: "a list of metadata holds nothing else of an object, goes on page by page, and is asked for by Accept",
+    async run(bed) {
+      await three(bed);
+      const path = `${bed.core}/configmaps?${OURS}&limit=2`;
+      const accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+      const { body } = await bed.ask.getAs(path, accept);
+      expect(body).toMatchObject({ kind: "PartialObjectMetadataList", apiVersion: "meta.k8s.io/v1" });
+      expect(named(body["items"])).toEqual(["a", "b"]);
+      expect(Object.keys(membersOf(listOf(body["items"])[0])).toSorted()).toEqual([
+        "apiVersion",
+        "kind",
+        "metadata",
+      ]);
+      expect(textOf(at(body, "metadata", "continue"))).toBeDefined();
+      expect(versionOf(body)).not.toBe("");
     },
   },
   {

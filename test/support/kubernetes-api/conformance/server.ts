@@ -73,12 +73,23 @@ export class Ask {
     return this.send("PATCH", `${path}?${query}`, body, APPLY);
   }
 
-  async send(method: string, path: string, body?: unknown, type = "application/json"): Promise<Answer> {
+  /** In another form than that of the whole object. */
+  getAs(path: string, accept: string): Promise<Answer> {
+    return this.send("GET", path, undefined, undefined, { accept });
+  }
+
+  async send(
+    method: string,
+    path: string,
+    body?: unknown,
+    type = "application/json",
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<Answer> {
     const text = body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) };
     const response = await fetch(`${this.#target.server}${path}`, {
       method,
       ...text,
-      ...this.#options({ "content-type": type }),
+      ...this.#options({ "content-type": type, ...headers }),
       signal: AbortSignal.timeout(20_000),
     });
     return { status: response.status, body: parsed(await response.text()) };
