@@ -139,8 +139,7 @@ export class Election {
       return isHeld;
     } catch (error) {
       // Somebody was faster: how the Lease stands now is what the next attempt looks at.
-      const isContested = error instanceof ApiFailure && error.reason === "conflict";
-      if (!signal.aborted && !isContested) this.#complain(error);
+      if (!signal.aborted && !isConflict(error)) this.#complain(error);
       return false;
     }
   }
@@ -186,18 +185,32 @@ export class Election {
     };
   }
 
-  /** So that the next one need not wait. What is not given back in time runs out by itself. */
+  /**
+   * So that the next one need not wait. What is not given back in time runs out by itself. A renewal that was cut off
+   * may have been written, or be written yet: the Lease is read anew, and once more if it changed meanwhile.
+   */
   async #release(): Promise<void> {
-    const observed = this.#observed;
-    if (this.#renewedAt === undefined || this.#isOver() || observed === undefined) return;
+    if (this.#renewedAt === undefined || this.#isOver()) return;
     this.#renewedAt = undefined;
-    const spec = { ...this.#spec(observed), holderIdentity: "", leaseDurationSeconds: 1 };
+    const limit = AbortSignal.timeout(2000);
     try {
-      await this.#api.replace({ ...observed.lease, spec }, AbortSignal.timeout(2000));
-      this.#log.info("the Lease is given back");
+      await this.#giveBack(limit).catch((error) => {
+        if (!isConflict(error)) throw error;
+        return this.#giveBack(limit);
+      });
     } catch (error) {
       this.#complain(error);
     }
+  }
+
+  async #giveBack(signal: AbortSignal): Promise<void> {
+    const found = await this.#api.get(LEASE, LEASE_NAME, this.#namespace, signal);
+    if (found === undefined) return;
+    const observed = this.#observe(found);
+    if (observed.holder !== this.#identity) return;
+    const spec = { ...this.#spec(observed), holderIdentity: "", leaseDurationSeconds: 1 };
+    await this.#api.replace({ ...found, spec }, signal);
+    this.#log.info("the Lease is given back");
   }
 
   #complain(error: unknown): void {
@@ -209,6 +222,8 @@ export class Election {
     });
   }
 }
+
+const isConflict = (error: unknown): boolean => error instanceof ApiFailure && error.reason === "conflict";
 
 interface Clocks {
   readonly monotonicMs: number;

@@ -5,7 +5,7 @@ import { LEASE_NAME } from "../../src/kubernetes/leader.ts";
 import { CONFIG_MAP, LEASE, PLUMBLINE, SERVICE } from "../../src/kubernetes/object.ts";
 import { Bed, eventually, metric, NAMESPACE, plumbline, quiet } from "./operating.ts";
 
-setDefaultTimeout(30_000);
+setDefaultTimeout(60_000);
 
 const LeaseSchema = v.looseObject({
   spec: v.looseObject({
@@ -144,6 +144,17 @@ describe("a leader", () => {
     expect(performance.now() - startedAt).toBeLessThan(5000);
     expect(lease(bed).holderIdentity).toBe("");
     await eventually(() => bed.api.watches.length === 0);
+  });
+
+  test("gives its Lease back also if its last renewal was written and never answered", async () => {
+    await using bed = await Bed.start();
+    const { operator, stop } = bed.operate({ leaderElect: true });
+    await eventually(() => operator.isLeader);
+    const renewed = lease(bed).renewTime;
+    bed.api.fault({ kind: "reset", isDone: true }, { verb: "update", resource: "leases", times: 1 });
+    await eventually(() => lease(bed).renewTime !== renewed);
+    await stop();
+    expect(lease(bed).holderIdentity).toBe("");
   });
 
   test("that was asleep for longer than its Lease writes nothing when it wakes up", async () => {
