@@ -4,7 +4,7 @@ import { POD } from "../../src/kubernetes/object.ts";
 import { podOf } from "../../src/kubernetes/pods.ts";
 import { Bed, eventually, metric, plumbline } from "./operating.ts";
 
-setDefaultTimeout(30_000);
+setDefaultTimeout(60_000);
 
 const METRIC = "plumbline_operator_node_failing";
 

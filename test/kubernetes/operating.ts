@@ -161,7 +161,8 @@ export class Bed implements AsyncDisposable {
 }
 
 export async function eventually(holds: () => unknown, what = holds.toString()): Promise<void> {
-  const deadline = performance.now() + 15_000;
+  // A watch that was refused is tried again within 30 s.
+  const deadline = performance.now() + 40_000;
   while (!(await holds())) {
     if (performance.now() > deadline) throw new Error(`never came true: ${what}`);
     await Bun.sleep(10);

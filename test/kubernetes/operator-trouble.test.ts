@@ -13,7 +13,7 @@ import { MONITORING_CRDS, OPENSHIFT_CRDS } from "../support/kubernetes-api/crds.
 import type { Rule } from "../support/kubernetes-api/start.ts";
 import { Bed, eventually, kubeconfigOf, metric, NAMESPACE, plumbline, quiet } from "./operating.ts";
 
-setDefaultTimeout(30_000);
+setDefaultTimeout(60_000);
 
 const namespace = NAMESPACE;
 const KEEP = ["get", "list", "watch", "create", "patch", "delete"];
@@ -84,6 +84,20 @@ describe("rights", () => {
       await bed.settled();
     },
   );
+
+  test("that lack only the watch of a kind degrade nothing any more as soon as they are given", async () => {
+    await using bed = await Bed.start();
+    const account = bed.api.account("plumbline-operator", NAMESPACE, RULES);
+    account.rules = RULES.map((rule) =>
+      rule.resources.includes("pods") ? { ...rule, verbs: ["get", "list"] } : rule,
+    );
+    bed.api.put(plumbline());
+    bed.operate({ kubeconfig: kubeconfigOf(bed.api, account) });
+    await eventually(() => bed.condition("Degraded") === "True Forbidden");
+    await quiet(bed.api);
+    account.rules = RULES;
+    await bed.settled();
+  });
 
   test("that lack the CRDs leave monitoring out and say so", async () => {
     await using bed = await Bed.start({ crds: MONITORING_CRDS });

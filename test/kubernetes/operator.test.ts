@@ -16,7 +16,7 @@ import {
 import { MONITORING_CRDS, POD_MONITOR_CRD } from "../support/kubernetes-api/crds.ts";
 import { Bed, eventually, metric, NAMESPACE, plumbline, quiet } from "./operating.ts";
 
-setDefaultTimeout(30_000);
+setDefaultTimeout(60_000);
 
 const WRITES = new Set(["create", "update", "patch", "apply", "delete"]);
 

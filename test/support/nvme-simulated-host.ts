@@ -62,7 +62,8 @@ export class SimulatedHost {
 
   commands(): Command[] {
     if (!existsSync(this.#commandLog)) return [];
-    const lines = readFileSync(this.#commandLog, "utf8").trimEnd().split("\n");
+    // A worker may be writing: what stands behind the last line's end is not whole.
+    const lines = readFileSync(this.#commandLog, "utf8").split("\n").slice(0, -1);
     return lines.map((line): Command => JSON.parse(line));
   }
 
