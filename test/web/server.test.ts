@@ -313,8 +313,9 @@ describe("listen addresses", () => {
   });
 
   test("a unix socket in a directory that is missing is named in the error", async () => {
-    await expect(start(testApp(), ["unix:///nonexistent/plumbline.sock"])).rejects.toThrow(
-      "cannot listen on unix:///nonexistent/plumbline.sock: the directory of the socket file does not exist",
+    const address = `unix://${mkdtempSync(join(tmpdir(), "plumbline-"))}/missing/plumbline.sock`;
+    await expect(start(testApp(), [address])).rejects.toThrow(
+      `cannot listen on ${address}: the directory of the socket file does not exist`,
     );
   });
 });
