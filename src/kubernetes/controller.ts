@@ -324,7 +324,9 @@ export class Controller {
       this.#own.counter(WATCH_RESTARTS_TOTAL).inc({ kind: kind.kind, reason });
       if (reason === "forbidden") this.#addAll();
     };
-    return new Informer(this.#api, kind, scope, { log: this.#log, onChange, onRestart, keep });
+    // What might not be watched is told in a condition.
+    const onRecover = () => this.#addAll();
+    return new Informer(this.#api, kind, scope, { log: this.#log, onChange, onRestart, onRecover, keep });
   }
 
   #start(informer: Informer, signal: AbortSignal): void {

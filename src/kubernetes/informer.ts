@@ -17,6 +17,8 @@ export interface InformerOptions {
   onChange(object: KubernetesObject, change: Change): void;
   /** A watch, or a list, that ended or failed is begun anew. */
   onRestart?(reason: RestartReason): void;
+  /** It watches again: `failure` is none any more. */
+  onRecover?(): void;
   /** What of an object is kept, for large ones that come by the thousand; name, namespace, uid and version in any case. */
   keep?(object: KubernetesObject): KubernetesObject;
 }
@@ -163,7 +165,9 @@ export class Informer {
   }
 
   #succeeded(): void {
+    const hadFailed = this.#failure !== undefined;
     this.#failure = undefined;
+    if (hadFailed) this.#options.onRecover?.();
     this.#faults.recover("watch", "watches again", { kind: this.#kind.kind });
   }
 
