@@ -199,7 +199,7 @@ export class Election {
         return this.#giveBack(limit);
       });
     } catch (error) {
-      this.#complain(error);
+      this.#log.warn("cannot give the Lease back; it runs out by itself", told(error));
     }
   }
 
@@ -214,14 +214,14 @@ export class Election {
   }
 
   #complain(error: unknown): void {
-    const isFailure = error instanceof ApiFailure;
-    const why = isFailure ? error.message : "no answer in time";
-    this.#faults.fail("lease", "cannot take or renew the Lease", {
-      err: why,
-      reason: isFailure ? error.reason : "timeout",
-    });
+    this.#faults.fail("lease", "cannot take or renew the Lease", told(error));
   }
 }
+
+const told = (error: unknown) =>
+  error instanceof ApiFailure
+    ? { err: error.message, reason: error.reason }
+    : { err: "the API server did not answer in time", reason: "timeout" };
 
 const isConflict = (error: unknown): boolean => error instanceof ApiFailure && error.reason === "conflict";
 

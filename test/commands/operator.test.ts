@@ -37,5 +37,8 @@ test("that is told to stop while API server, exporters and a scrape hang ends wi
   expect(await operator.exited).toBe(0);
   // With time to spare: all of it is 5 s.
   expect(performance.now() - startedAt).toBeLessThan(4000);
+  expect(operator.log()).toContain(
+    'msg="cannot give the Lease back; it runs out by itself" err="the API server did not answer in time" reason=timeout',
+  );
   await scrape;
 }, 30_000);
