@@ -100,13 +100,14 @@ export class KubernetesApi {
   ): AsyncGenerator<Page> {
     const { apiVersion } = kind;
     let next: string | undefined = "";
-    while (next !== undefined) {
+    for (let count = 0; next !== undefined; count++) {
       const query: Asking["query"] = {
         ...selectors(scope),
         limit: String(PAGE),
         ...(next === "" ? {} : { continue: next }),
       };
       const asking: Asking = { ...about("list", kind, scope), ...form, method: "get", query };
+      if (count === MOST_PAGES) throw unanswered(asking.asked, endless(this.#where(asking)));
       const page: v.InferOutput<typeof ListSchema> = await this.#parsed(
         ListSchema,
         asking,
@@ -353,6 +354,10 @@ const WATCH_PATIENCE_SECONDS = 30;
 
 /** Entries of a list's page. */
 const PAGE = 500;
+/** A million entries: six times as many pods as Kubernetes has in a cluster. */
+const MOST_PAGES = 2000;
+const endless = (where: string): RestFailure =>
+  new RestFailure("too_large", `${where} gives page after page without an end`);
 /** https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches */
 const METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 const MAX_LIST_BYTES = 256 * 1024 * 1024;

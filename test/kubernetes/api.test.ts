@@ -185,6 +185,14 @@ describe("a list", () => {
     expect(lastOf(server).path).toBe("/api/v1/configmaps");
   });
 
+  test("that has no end is given up", async () => {
+    await using server = await serving(made, json({ metadata: { resourceVersion: "9", continue: "x" } }));
+    const failure = await failureOf(clientOf(accessTo(server, made)).list(CONFIG_MAP, {}, signal));
+    expect(failure.reason).toBe("too_large");
+    expect(failure.message).toStartWith("cannot list configmaps: ");
+    expect(failure.message).toEndWith("/api/v1/configmaps gives page after page without an end");
+  }, 20_000);
+
   test("whose second page is gone fails as gone", async () => {
     await using server = await serving(made, (connection, asked) =>
       (asked.path.includes("continue=")
