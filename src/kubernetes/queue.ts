@@ -45,14 +45,10 @@ export class WorkQueue {
 
   /** Soon; while the name backs off after a failure, at the end of that. */
   add(name: string): void {
-    this.addAfter(name, 0);
-  }
-
-  addAfter(name: string, ms: number): void {
     if (this.#isClosed) return;
     const entry = this.#entry(name);
-    if (entry.isRunning && ms === 0) entry.isDirty = true;
-    else this.#schedule(name, entry, performance.now() + ms);
+    if (entry.isRunning) entry.isDirty = true;
+    else this.#schedule(name, entry, performance.now());
   }
 
   /** No turn begins any more; resolves when those that run have ended. */
@@ -90,10 +86,6 @@ export class WorkQueue {
   #begin(name: string, entry: Entry): void {
     entry.timer = undefined;
     entry.dueAt = Number.POSITIVE_INFINITY;
-    if (entry.isRunning) {
-      entry.isDirty = true;
-      return;
-    }
     const running = this.#run(name, entry).finally(() => this.#running.delete(running));
     this.#running.add(running);
   }
@@ -108,8 +100,6 @@ export class WorkQueue {
     if (turn !== undefined && "failed" in turn) {
       entry.failures++;
       entry.earliestAt = now + Math.max(this.#backoffMs(entry.failures), turn.retryAfterMs ?? 0);
-      if (entry.timer !== undefined) clearTimeout(entry.timer);
-      entry.dueAt = Number.POSITIVE_INFINITY;
       this.#schedule(name, entry, now);
       return;
     }

@@ -90,7 +90,16 @@ describe("the queue", () => {
     const { queue, turns } = recording((turn) => (turn === 1 ? { againMs: 10_000 } : undefined), 0);
     queue.add("a");
     await eventually(() => turns.length === 1);
-    queue.addAfter("a", 50);
+    queue.add("a");
+    await eventually(() => turns.length === 2);
+    await queue.close();
+  });
+
+  test("makes the turn for what came while one ran, however late that one asks for the next", async () => {
+    const { queue, turns } = recording((turn) => (turn === 1 ? { againMs: 10_000 } : undefined), 50);
+    queue.add("a");
+    await Bun.sleep(20);
+    queue.add("a");
     await eventually(() => turns.length === 2);
     await queue.close();
   });
