@@ -209,8 +209,14 @@ export class Reconciler {
   #note(changes: readonly Change[]): void {
     for (const { manifest, how } of changes) {
       const { kind, metadata } = manifest;
-      this.#around.log.info("object applied", { kind, name: metadata.name, why: how });
-      if (how === "put back" || how === "made again") this.#around.repaired(kind);
+      const { name } = metadata;
+      if (how !== "put back" && how !== "made again") {
+        this.#around.log.info("object applied", { kind, name, why: how });
+        continue;
+      }
+      this.#around.repaired(kind);
+      // Of somebody who changes it again and again not a line each time.
+      this.#faults.fail(`${kind} ${name}`, "object applied", { kind, name, why: how }, "info");
     }
   }
 

@@ -373,10 +373,10 @@ describe("drift", () => {
     ).toBeUndefined();
   });
 
-  test("that somebody brings about again and again is answered ever more slowly, in one event that counts", async () => {
+  test("that somebody brings about again and again is answered ever more slowly, in one event that counts and one line", async () => {
     await using bed = await Bed.start();
     bed.api.put(plumbline());
-    bed.operate();
+    const { lines } = bed.operate();
     await bed.settled();
     const applies = () =>
       bed.api.requests.filter(({ verb, resource }) => verb === "apply" && resource === "configmaps").length;
@@ -392,6 +392,7 @@ describe("drift", () => {
     await eventually(() => !JSON.stringify(bed.object(CONFIG_MAP)).includes("# by hand"));
     await quiet(bed.api);
     expect(bed.events().filter((event) => event.startsWith("DriftRepaired"))).toHaveLength(1);
+    expect(lines.filter((line) => line.includes("put back"))).toHaveLength(1);
   });
 
   test("while no operator ran is put back when one starts", async () => {
@@ -434,6 +435,21 @@ describe("nodes", () => {
     bed.api.setPod(pod?.metadata.name ?? "", NAMESPACE, "notready");
     await eventually(() => bed.status()?.nodesFailing.length === 1);
     expect(bed.message("Degraded")).toContain("not ready");
+  });
+
+  test("are told of with what their pods say now, also where the DaemonSet says the same as before", async () => {
+    await using bed = await Bed.start();
+    bed.api.put(plumbline());
+    bed.operate();
+    await bed.settled();
+    const [pod] = bed.api.objects(POD, NAMESPACE);
+    bed.api.setPod(pod?.metadata.name ?? "", NAMESPACE, "notready");
+    await eventually(() => bed.message("Degraded").includes("not ready"));
+    const crashedAt = performance.now();
+    bed.api.setPod(pod?.metadata.name ?? "", NAMESPACE, "crash");
+    await eventually(() => bed.message("Degraded").includes("CrashLoopBackOff"));
+    // Not only when all Plumblines are looked at again.
+    expect(performance.now() - crashedAt).toBeLessThan(5000);
   });
 
   test("that fail are at most 20 in the status, and are told in one event", async () => {
