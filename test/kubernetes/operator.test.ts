@@ -445,6 +445,7 @@ describe("nodes", () => {
     const [pod] = bed.api.objects(POD, NAMESPACE);
     bed.api.setPod(pod?.metadata.name ?? "", NAMESPACE, "notready");
     await eventually(() => bed.message("Degraded").includes("not ready"));
+    await quiet(bed.api);
     const crashedAt = performance.now();
     bed.api.setPod(pod?.metadata.name ?? "", NAMESPACE, "crash");
     await eventually(() => bed.message("Degraded").includes("CrashLoopBackOff"));
