@@ -1,7 +1,7 @@
 /** Who leads, and that whoever does not writes nothing. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import * as v from "valibot";
-import { LEASE_NAME } from "../../src/kubernetes/leader.ts";
+import { LEASE_NAME, LEASE_TIMING } from "../../src/kubernetes/leader.ts";
 import { CONFIG_MAP, LEASE, PLUMBLINE, SERVICE } from "../../src/kubernetes/object.ts";
 import { Bed, eventually, metric, NAMESPACE, plumbline, quiet } from "./operating.ts";
 
@@ -40,6 +40,19 @@ describe("of two replicas", () => {
     expect(await metric(first.own, "plumbline_operator_leader")).toBe(1);
     expect(await metric(second.own, "plumbline_operator_leader")).toBe(0);
     expect(await metric(second.own, "plumbline_operator_daemonset_pods_desired")).toBeUndefined();
+  });
+
+  test("nobody leads for longer than 10 s without a renewal, of which there is one every 2 s, and a Lease is of 15 s", async () => {
+    expect(LEASE_TIMING).toEqual({ durationMs: 15_000, renewDeadlineMs: 10_000, retryMs: 2000 });
+    await using bed = await Bed.start();
+    const { operator } = bed.operate({ leaderElect: true, timing: {} });
+    await eventually(() => operator.isLeader);
+    expect(lease(bed).leaseDurationSeconds).toBe(15);
+    const renewals = () =>
+      bed.api.requests.filter(({ verb, resource }) => verb === "update" && resource === "leases");
+    await eventually(() => renewals().length === 2);
+    const [first = 0, second = 0] = renewals().map(({ at }) => at);
+    expect(second - first).toBeGreaterThan(1900);
   });
 
   test("the other takes over at once when the leader ends and gives its Lease back", async () => {
