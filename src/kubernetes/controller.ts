@@ -323,9 +323,13 @@ export class Controller {
     const onRestart = (reason: string) => {
       this.#own.counter(WATCH_RESTARTS_TOTAL).inc({ kind: kind.kind, reason });
       if (reason === "forbidden") this.#addAll();
+      if (reason === "not_found" && kind === PLUMBLINE) this.#faults.fail("kind", NO_KIND, { err: NO_CRD });
     };
     // What might not be watched is told in a condition.
-    const onRecover = () => this.#addAll();
+    const onRecover = () => {
+      if (kind === PLUMBLINE) this.#faults.recover("kind", "the kind Plumbline is known");
+      this.#addAll();
+    };
     return new Informer(this.#api, kind, scope, { log: this.#log, onChange, onRestart, onRecover, keep });
   }
 
@@ -385,6 +389,10 @@ interface Running {
 }
 
 const crdName = ({ apiVersion, plural }: Kind): string => `${plural}.${apiVersion.replace(/\/.*/, "")}`;
+
+const NO_KIND =
+  "the kind Plumbline is not known, so that there is nothing to do; apply the operator's overlay";
+const NO_CRD = `the CRD ${crdName(PLUMBLINE)} does not exist`;
 
 const CrdSchema = v.object({
   status: v.fallback(

@@ -3,6 +3,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   CLUSTER_VERSION,
   CONFIG_MAP,
+  CUSTOM_RESOURCE_DEFINITION,
   DAEMON_SET,
   PLUMBLINE,
   POD,
@@ -173,6 +174,19 @@ describe("an API server", () => {
     await bed.api.restart();
     await bed.settled();
     expect(operator.isReady).toBe(true);
+  });
+
+  test("that does not know the kind Plumbline is told of in one line", async () => {
+    await using bed = await Bed.start();
+    bed.api.remove(CUSTOM_RESOURCE_DEFINITION, "plumblines.plumbline.dev");
+    const { operator, lines } = bed.operate();
+    await eventually(() => operator.isReady);
+    await eventually(() => lines.length > 0);
+    expect(lines).toEqual([
+      expect.stringMatching(
+        /^the kind Plumbline is not known.*the CRD plumblines\.plumbline\.dev does not exist/,
+      ),
+    ]);
   });
 
   test("whose watches break and whose versions are gone loses no change", async () => {
