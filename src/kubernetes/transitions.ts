@@ -21,9 +21,9 @@ export const transitions = (step: Step): readonly Transition[] =>
     (transition) => transition !== undefined,
   );
 
-function created({ before, changes }: Step): Transition | undefined {
+function created({ changes }: Step): Transition | undefined {
   const made = changes.filter(({ how }) => how === "created").map(({ manifest }) => manifest);
-  if (before !== undefined || !made.some(({ kind }) => kind === DAEMON_SET.kind)) return undefined;
+  if (!made.some(({ kind }) => kind === DAEMON_SET.kind)) return undefined;
   const message = `Made ${made.map(({ kind, metadata }) => `${kind} ${metadata.name}`).join(", ")}`;
   return { type: "Normal", reason: "Created", message };
 }

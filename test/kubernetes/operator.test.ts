@@ -13,6 +13,7 @@ import {
   SERVICE,
   SERVICE_ACCOUNT,
 } from "../../src/kubernetes/object.ts";
+import { INSTANCE } from "../../src/kubernetes/pods.ts";
 import { MONITORING_CRDS, POD_MONITOR_CRD } from "../support/kubernetes-api/crds.ts";
 import { Bed, eventually, metric, NAMESPACE, plumbline, quiet } from "./operating.ts";
 
@@ -57,6 +58,18 @@ describe("a new Plumbline", () => {
     expect(event).toMatchObject({
       involvedObject: { kind: "Plumbline", name: "cluster", namespace: NAMESPACE },
     });
+  });
+
+  test("that nobody could make anything of is told of by the event Created once it is mended", async () => {
+    await using bed = await Bed.start();
+    bed.api.put(plumbline({ config: { web: { listen_addresses: ["nowhere"] } } }));
+    bed.operate();
+    await eventually(() => bed.condition("Degraded") === "True InvalidSpec");
+    bed.api.edit(PLUMBLINE, "cluster", NAMESPACE, { spec: { config: null } });
+    await bed.settled();
+    const created = bed.events().filter((event) => event.startsWith("Created"));
+    expect(created).toHaveLength(1);
+    expect(created[0]).toContain("DaemonSet plumbline-cluster");
   });
 
   test("stands beside another one in the same namespace", async () => {
@@ -275,6 +288,9 @@ describe("the Prometheus operator's kinds", () => {
     await bed.settled();
     expect(bed.condition("MonitoringAvailable")).toBe("False CRDsMissing");
     expect(bed.message("MonitoringAvailable")).toContain("podmonitors.monitoring.coreos.com");
+    expect(bed.api.requests.filter(({ resource }) => /podmonitors|prometheusrules/.test(resource))).toEqual(
+      [],
+    );
   });
 
   test("are made without a restart when their CRDs appear", async () => {
@@ -393,6 +409,19 @@ describe("drift", () => {
     await quiet(bed.api);
     expect(bed.events().filter((event) => event.startsWith("DriftRepaired"))).toHaveLength(1);
     expect(lines.filter((line) => line.includes("put back"))).toHaveLength(1);
+  });
+
+  test("is put back within 5 s, however often it was before", async () => {
+    await using bed = await Bed.start();
+    bed.api.put(plumbline());
+    bed.operate();
+    await bed.settled();
+    for (let edit = 1; edit <= 7; edit++) {
+      const editedAt = performance.now();
+      bed.api.edit(SERVICE, "plumbline-cluster", NAMESPACE, { metadata: { labels: { [INSTANCE]: "x" } } });
+      await eventually(() => bed.object(SERVICE)?.metadata.labels?.[INSTANCE] === "cluster");
+      expect(performance.now() - editedAt).toBeLessThan(5000);
+    }
   });
 
   test("while no operator ran is put back when one starts", async () => {
