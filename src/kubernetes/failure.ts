@@ -82,6 +82,7 @@ const StatusSchema = v.object({
   message: v.optional(v.string()),
   details: v.optional(
     v.object({
+      kind: v.optional(v.string()),
       retryAfterSeconds: v.optional(v.number()),
       causes: v.optional(
         v.array(v.object({ reason: v.optional(v.string()), field: v.optional(v.string()) })),
@@ -130,6 +131,8 @@ function why(asked: Asked, reason: ApiReason, told: Status): string {
     case "gone":
       return "so old a version is not kept any more";
     case "not_found":
+      if (told.details?.kind === "namespaces" && asked.resource !== "namespaces")
+        return "the namespace does not exist; make it, or name another one";
       return "it does not exist, or the server does not know the kind";
     case "invalid":
       return `the API server finds it invalid${fields(told)}`;

@@ -112,3 +112,15 @@ describe("the time to wait", () => {
     expect(waitMs({}, inAMinute)).toBeGreaterThan(50_000);
   });
 });
+
+describe("404", () => {
+  const create: Asked = { ...PATCH, verb: "create" };
+  const message = (kind: string) => refusal(create, 404, { kind: "Status", details: { kind } }, null).message;
+
+  test("tells a namespace that is missing from what is missing in it", () => {
+    expect(message("namespaces")).toBe(
+      "cannot create daemonsets plumbline-a in namespace n (404): the namespace does not exist; make it, or name another one",
+    );
+    expect(message("daemonsets")).toEndWith("it does not exist, or the server does not know the kind");
+  });
+});
