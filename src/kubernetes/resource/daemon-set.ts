@@ -52,7 +52,10 @@ export function daemonSetSpec(spec: PlumblineSpec, pods: Pods): Readonly<Record<
             ports: containerPorts(spec),
             livenessProbe: { ...probe("/-/healthy"), failureThreshold: 6 },
             readinessProbe: probe("/-/ready"),
-            resources: spec.resources,
+            resources: {
+              requests: asTexts(spec.resources.requests),
+              limits: asTexts(spec.resources.limits),
+            },
             securityContext: securityContext(spec),
             volumeMounts: parts.map(({ mount }) => mount),
           },
@@ -68,6 +71,10 @@ const CONTAINER = "plumbline";
 export const nodeSelector = (
   spec: Pick<PlumblineSpec, "nodeSelector">,
 ): Readonly<Record<string, string>> => ({ "kubernetes.io/os": "linux", ...spec.nodeSelector });
+
+/** Server-side apply refuses quantities that are numbers. */
+const asTexts = (quantities: Readonly<Record<string, string | number>>): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(quantities).map(([resource, quantity]) => [resource, String(quantity)]));
 
 const probe = (path: string) => ({
   httpGet: { path, port: "metrics" },

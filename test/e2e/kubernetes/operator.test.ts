@@ -99,7 +99,10 @@ describeWithKubernetes("the operator", () => {
   test(
     "makes what a Plumbline asks for, as its owner and with its own field manager",
     async () => {
-      await createPlumbline(cluster, "made", { config: { mayastor: { timeout: "7s" } } });
+      await createPlumbline(cluster, "made", {
+        config: { mayastor: { timeout: "7s" } },
+        resources: { limits: { cpu: 1, memory: "256Mi" } },
+      });
       const status = await untilAvailable(cluster, "made");
       expect(status).toMatchObject({ desired: 3, ready: 3, updated: 3, unavailable: 0, nodesFailing: [] });
       const { uid } = (await cluster.admin.get(PLUMBLINE, "made", NAMESPACE))?.metadata ?? {};

@@ -260,6 +260,14 @@ describe("the rights of the pods", () => {
     expect(mountsOf(spec)).toEqual(["/etc/plumbline", "/host/sys", "/host/dev"]);
   });
 
+  test("a quantity that is written as a number is sent as text, which is all that server-side apply takes", () => {
+    const resources = { requests: { cpu: 1 }, limits: { cpu: "1500m", memory: 268_435_456 } };
+    expect(container({ resources }).resources).toEqual({
+      requests: { cpu: "1" },
+      limits: { cpu: "1500m", memory: "268435456" },
+    });
+  });
+
   test("deviceAccess: Capabilities makes no pod privileged", () => {
     expect(rights({ deviceAccess: "Capabilities" })).toEqual({
       ...always,
