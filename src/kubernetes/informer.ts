@@ -36,6 +36,8 @@ export class Informer {
   #hasSynced = false;
   #exists = false;
   #failure: ApiFailure | undefined;
+  /** The last watch began and then failed: that the next one begins as well says little. */
+  #brokeOff = false;
   #wake = new AbortController();
 
   constructor(api: KubernetesApi, kind: Kind, scope: Scope, options: InformerOptions) {
@@ -89,15 +91,19 @@ export class Informer {
 
   /** Lists where that is needed, and watches; why that came to an end. */
   async #attempt(signal: AbortSignal): Promise<RestartReason> {
+    let hasBegun = false;
     try {
       this.#resourceVersion ??= await this.#relist(signal);
       const events = await this.#api.watch(this.#kind, this.#scope, this.#resourceVersion, signal);
+      hasBegun = true;
       this.#succeeded();
       await this.#follow(events);
+      this.#recovered();
       return "ended";
     } catch (error) {
       if (signal.aborted) return "ended";
       if (!(error instanceof ApiFailure)) throw error;
+      this.#brokeOff = hasBegun;
       this.#failed(error);
       return error.reason;
     }
@@ -148,6 +154,7 @@ export class Informer {
   }
 
   #take({ type, object }: WatchEvent): void {
+    if (this.#brokeOff) this.#recovered();
     this.#resourceVersion = object.metadata.resourceVersion ?? this.#resourceVersion;
     this.#backoff.reset();
     if (type === "BOOKMARK") return;
@@ -168,6 +175,11 @@ export class Informer {
     const hadFailed = this.#failure !== undefined;
     this.#failure = undefined;
     if (hadFailed) this.#options.onRecover?.();
+    if (!this.#brokeOff) this.#recovered();
+  }
+
+  #recovered(): void {
+    this.#brokeOff = false;
     this.#faults.recover("watch", "watches again", { kind: this.#kind.kind });
   }
 

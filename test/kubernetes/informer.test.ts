@@ -250,6 +250,23 @@ describe("an informer", () => {
     expect(restarts).toEqual(["server_error", "server_error"]);
   });
 
+  test("says that it can again only when a watch has told something, where those before broke off", async () => {
+    const lines: string[] = [];
+    const log = {
+      ...quiet,
+      warn: (message: string) => lines.push(message),
+      info: (message: string) => lines.push(message),
+    };
+    await using server = await serving(
+      made,
+      scripted([listOf("10")], [cutWatch(), cutWatch(), beginWatch(bookmark("20"))]),
+    );
+    await using _ = informing(server, { log });
+    await until(() => lines.includes("watches again"));
+    expect(watches(server)).toHaveLength(3);
+    expect(lines).toEqual(["cannot watch", "watches again"]);
+  });
+
   test("survives a server that goes away and comes back", async () => {
     const server = await serving(made, scripted([listOf("10", configMap("a", "1"))], [beginWatch()]));
     await using informing_ = informing(server);
