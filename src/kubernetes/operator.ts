@@ -7,13 +7,18 @@ import type { OwnMetrics } from "../metrics/own.ts";
 import type { AggregateTargets } from "./aggregate.ts";
 import type { KubernetesApi } from "./api.ts";
 import { Controller, type ControllerTiming } from "./controller.ts";
+import { API_REASONS } from "./failure.ts";
+import { OWNED_KINDS } from "./kept.ts";
 import { Election, type LeaseTiming, type Term } from "./leader.ts";
 import {
   CONFIG_VALID,
   DAEMONSET_PODS_DESIRED,
   DAEMONSET_PODS_READY,
+  DRIFT_REPAIRS_TOTAL,
   LEADER,
   NODE_FAILING,
+  RECONCILE_ERRORS_TOTAL,
+  RECONCILE_TOTAL,
 } from "./operator-metrics.ts";
 
 export interface OperatorOptions {
@@ -84,6 +89,7 @@ export class Operator {
   }
 
   #observe(): void {
+    startCounters(this.#own);
     const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
     this.#own.gauge(LEADER, (gauge) => gauge.set(this.isLeader ? 1 : 0));
     this.#ofLeader(CONFIG_VALID, (controller) => (controller.areAllValid ? 1 : 0));
@@ -102,4 +108,12 @@ export class Operator {
       else gauge.set(value(this.#controller));
     });
   }
+}
+
+/** From 0, so that the first one is an increase. */
+function startCounters(own: OwnMetrics): void {
+  for (const result of ["success", "degraded", "invalid", "failed"])
+    own.counter(RECONCILE_TOTAL).inc({ result }, 0);
+  for (const reason of API_REASONS) own.counter(RECONCILE_ERRORS_TOTAL).inc({ reason }, 0);
+  for (const { kind } of OWNED_KINDS) own.counter(DRIFT_REPAIRS_TOTAL).inc({ kind }, 0);
 }

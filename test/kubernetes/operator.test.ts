@@ -1,5 +1,7 @@
 /** What the operator promises of a Plumbline's life, against the kit's API server. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { API_REASONS } from "../../src/kubernetes/failure.ts";
+import { OWNED_KINDS } from "../../src/kubernetes/kept.ts";
 import {
   CONFIG_MAP,
   DAEMON_SET,
@@ -13,7 +15,9 @@ import {
   SERVICE,
   SERVICE_ACCOUNT,
 } from "../../src/kubernetes/object.ts";
+import { DRIFT_REPAIRS_TOTAL, RECONCILE_ERRORS_TOTAL } from "../../src/kubernetes/operator-metrics.ts";
 import { INSTANCE } from "../../src/kubernetes/pods.ts";
+import type { Descriptor } from "../../src/metrics/descriptor.ts";
 import { MONITORING_CRDS, POD_MONITOR_CRD } from "../support/kubernetes-api/crds.ts";
 import { Bed, eventually, metric, NAMESPACE, plumbline, quiet } from "./operating.ts";
 
@@ -160,6 +164,15 @@ describe("when nothing changes", () => {
       "apply services",
       "apply daemonsets",
     ]);
+  });
+
+  test("counts from 0, so that the first drift and the first refusal are an increase", async () => {
+    await using bed = await Bed.start();
+    const { own } = bed.operate();
+    const { families } = await own.samples();
+    const series = (descriptor: Descriptor) => families.get(descriptor)?.values;
+    expect(series(DRIFT_REPAIRS_TOTAL)).toEqual(OWNED_KINDS.map(() => 0));
+    expect(series(RECONCILE_ERRORS_TOTAL)).toEqual(API_REASONS.map(() => 0));
   });
 
   test("its own status does not bring another turn that writes", async () => {
