@@ -397,9 +397,7 @@ describe("drift", () => {
       metadata: { annotations: { "mesh.example/injected": "true" } },
       spec: { minReadySeconds: 3 },
     });
-    expect(
-      await metric(own, "plumbline_operator_drift_repairs_total", { kind: "DaemonSet" }),
-    ).toBeUndefined();
+    expect(await metric(own, "plumbline_operator_drift_repairs_total", { kind: "DaemonSet" })).toBe(0);
   });
 
   test("that somebody brings about again and again is answered ever more slowly, in one event that counts and one line", async () => {
