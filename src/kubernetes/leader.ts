@@ -6,8 +6,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import * as v from "valibot";
 import { FaultLog } from "../log/faults.ts";
 import type { Log } from "../log/log.ts";
-import type { KubernetesApi } from "./api.ts";
-import { ApiFailure } from "./failure.ts";
+import type { KubernetesApi } from "./client/api.ts";
+import { ApiFailure } from "./client/failure.ts";
 import { type KubernetesObject, LEASE } from "./object.ts";
 
 export const LEASE_NAME = "plumbline-operator";

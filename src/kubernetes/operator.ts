@@ -5,10 +5,10 @@
 import type { Log } from "../log/log.ts";
 import type { OwnMetrics } from "../metrics/own.ts";
 import type { AggregateTargets } from "./aggregate.ts";
-import type { KubernetesApi } from "./api.ts";
-import { Controller, type ControllerTiming } from "./controller.ts";
-import { API_REASONS } from "./failure.ts";
-import { OWNED_KINDS } from "./kept.ts";
+import type { KubernetesApi } from "./client/api.ts";
+import { API_REASONS } from "./client/failure.ts";
+import { Controller, type ControllerTiming } from "./controller/controller.ts";
+import { OWNED_KINDS } from "./controller/kept.ts";
 import { Election, type LeaseTiming, type Term } from "./leader.ts";
 import {
   CONFIG_VALID,

@@ -6,8 +6,8 @@
  */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { writtenStatus } from "../../src/kubernetes/controller/status.ts";
 import { PLUMBLINE, POD } from "../../src/kubernetes/object.ts";
-import { writtenStatus } from "../../src/kubernetes/status.ts";
 import { NAMESPACE, PLUMBLINE_CRD, plumbline } from "../kubernetes/operating.ts";
 import { MONITORING_CRDS } from "../support/kubernetes-api/crds.ts";
 import { type FakeKubernetes, startKubernetesApi } from "../support/kubernetes-api/start.ts";

@@ -1,7 +1,7 @@
 /** On which nodes the exporter fails, as the alert about them learns it. */
 import { expect, setDefaultTimeout, test } from "bun:test";
+import { podOf } from "../../src/kubernetes/controller/pods.ts";
 import { POD } from "../../src/kubernetes/object.ts";
-import { podOf } from "../../src/kubernetes/pods.ts";
 import { Bed, eventually, metric, plumbline } from "./operating.ts";
 
 setDefaultTimeout(60_000);

@@ -3,8 +3,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { parse } from "yaml";
-import { clusterAccess } from "../../src/kubernetes/access.ts";
-import { KubernetesApi } from "../../src/kubernetes/api.ts";
+import { clusterAccess } from "../../src/kubernetes/client/access.ts";
+import { KubernetesApi } from "../../src/kubernetes/client/api.ts";
+import { type PlumblineStatus, writtenStatus } from "../../src/kubernetes/controller/status.ts";
 import {
   EVENT,
   type Kind,
@@ -13,7 +14,6 @@ import {
   PLUMBLINE,
 } from "../../src/kubernetes/object.ts";
 import { Operator, type OperatorOptions } from "../../src/kubernetes/operator.ts";
-import { type PlumblineStatus, writtenStatus } from "../../src/kubernetes/status.ts";
 import type { Log } from "../../src/log/log.ts";
 import { OwnMetrics } from "../../src/metrics/own.ts";
 import {

@@ -1,7 +1,8 @@
 /** What the operator promises of a Plumbline's life, against the kit's API server. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { API_REASONS } from "../../src/kubernetes/failure.ts";
-import { OWNED_KINDS } from "../../src/kubernetes/kept.ts";
+import { API_REASONS } from "../../src/kubernetes/client/failure.ts";
+import { OWNED_KINDS } from "../../src/kubernetes/controller/kept.ts";
+import { INSTANCE } from "../../src/kubernetes/controller/pods.ts";
 import {
   CONFIG_MAP,
   DAEMON_SET,
@@ -16,7 +17,6 @@ import {
   SERVICE_ACCOUNT,
 } from "../../src/kubernetes/object.ts";
 import { DRIFT_REPAIRS_TOTAL, RECONCILE_ERRORS_TOTAL } from "../../src/kubernetes/operator-metrics.ts";
-import { INSTANCE } from "../../src/kubernetes/pods.ts";
 import type { Descriptor } from "../../src/metrics/descriptor.ts";
 import { MONITORING_CRDS, POD_MONITOR_CRD } from "../support/kubernetes-api/crds.ts";
 import { Bed, eventually, metric, NAMESPACE, plumbline, quiet } from "./operating.ts";

@@ -1,9 +1,9 @@
 /** Our client of the API on a real API server: lists in pages, watches, resourceVersions that are gone, apply. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { clusterAccess } from "../../../src/kubernetes/access.ts";
-import { KubernetesApi } from "../../../src/kubernetes/api.ts";
-import { ApiFailure } from "../../../src/kubernetes/failure.ts";
-import { Informer } from "../../../src/kubernetes/informer.ts";
+import { clusterAccess } from "../../../src/kubernetes/client/access.ts";
+import { KubernetesApi } from "../../../src/kubernetes/client/api.ts";
+import { ApiFailure } from "../../../src/kubernetes/client/failure.ts";
+import { Informer } from "../../../src/kubernetes/client/informer.ts";
 import { CONFIG_MAP, type Manifest, POD_MONITOR, SERVICE_ACCOUNT } from "../../../src/kubernetes/object.ts";
 import { RecordedLog } from "../../support/nvme-simulated-host.ts";
 import { describeWithKubernetes } from "./binaries.ts";
