@@ -1,8 +1,9 @@
 /**
  * What the aggregate of 100 exporters with 200 series each costs beside fetching the 100 bodies and joining them, in
  * turns: by src/runtime's transport, which is how everything else is asked here, and for comparison by Bun's fetch, which
- * asks the environment's proxies and is not there in Deno; whether its memory stays flat; and whether 1,000 exporters, of which 5 % are dead, 5 % silent and 1 % send rubbish, are
- * aggregated within 10 s with every good one's samples. For the documents: 10, 100 and 1,000 exporters.
+ * asks the environment's proxies and is not there in Deno; whether its memory stays flat; and whether 1,000 exporters,
+ * of which 5 % are dead, 5 % silent and 1 % send rubbish, are aggregated within 10 s with every good one's samples. For
+ * the documents: 10, 100 and 1,000 exporters.
  *
  *     bun test/bench/aggregate.bench.ts [--quick] [--json]
  */
