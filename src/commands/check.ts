@@ -8,6 +8,7 @@ import { OwnMetrics } from "../metrics/own.ts";
 import { name as runtime, version as runtimeVersion } from "../runtime/index.ts";
 import { availability, COLLECTORS, openCollectors } from "../scrape/sources.ts";
 import { REVISION, VERSION } from "../version.ts";
+import { BUILD } from "./build-info.ts";
 import { checkService } from "./check-service.ts";
 import { checkTable } from "./check-table.ts";
 import { print } from "./print.ts";
@@ -65,10 +66,7 @@ async function checkCollectors(
   open: typeof openCollectors,
 ): Promise<CollectorReport[]> {
   const known = availability(settings);
-  const own = new OwnMetrics(
-    { version: VERSION, revision: REVISION, runtime, runtimeVersion },
-    { processMetrics: false },
-  );
+  const own = new OwnMetrics(BUILD, { processMetrics: false });
   const { collectors, close } = open(settings, own, SILENT);
   try {
     return await Promise.all(

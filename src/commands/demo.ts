@@ -21,11 +21,10 @@ import { createLog } from "../log/create.ts";
 import { RESOURCES } from "../mayastor/model.ts";
 import { expose } from "../metrics/exposition.ts";
 import { OwnMetrics } from "../metrics/own.ts";
-import { name as runtime, version as runtimeVersion } from "../runtime/index.ts";
 import { workerEntry } from "../runtime/worker-entry.ts";
 import { Scraper } from "../scrape/scraper.ts";
 import { openCollectors } from "../scrape/sources.ts";
-import { REVISION, VERSION } from "../version.ts";
+import { BUILD } from "./build-info.ts";
 import { print } from "./print.ts";
 import { run as serve } from "./serve.ts";
 
@@ -175,8 +174,7 @@ const openSimulated: typeof openCollectors = (settings, own, log, seams) =>
 
 async function printOnce(settings: Settings): Promise<number> {
   const log = createLog(settings.log);
-  const build = { version: VERSION, revision: REVISION, runtime, runtimeVersion };
-  const own = new OwnMetrics(build, { processMetrics: !settings.web.disableExporterMetrics });
+  const own = new OwnMetrics(BUILD, { processMetrics: !settings.web.disableExporterMetrics });
   const opened = openSimulated(settings, own, log);
   try {
     const scraper = new Scraper(opened.collectors, own, log);

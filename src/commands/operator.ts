@@ -10,13 +10,10 @@ import { KubernetesApi } from "../kubernetes/client/api.ts";
 import { Operator } from "../kubernetes/operator.ts";
 import { createLog } from "../log/create.ts";
 import type { Log } from "../log/log.ts";
-import { type BuildInfo, OwnMetrics } from "../metrics/own.ts";
-import { name as runtime, version as runtimeVersion } from "../runtime/index.ts";
-import { REVISION, VERSION } from "../version.ts";
+import { OwnMetrics } from "../metrics/own.ts";
 import { aggregateApp, healthApp, type OperatorParts } from "../web/operator-app.ts";
 import { listen, type WebServer } from "../web/server.ts";
-
-const BUILD: BuildInfo = { version: VERSION, revision: REVISION, runtime, runtimeVersion };
+import { BUILD } from "./build-info.ts";
 
 const STOPPED = 0;
 const CANNOT_START = 1;

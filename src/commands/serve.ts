@@ -8,21 +8,18 @@ import { systemdEnvironment } from "../config/systemd.ts";
 import { type ServiceManager, serviceManager } from "../host/service-manager.ts";
 import { reasonOf } from "../host/system-error.ts";
 import { type AdjustableLog, createLog } from "../log/create.ts";
-import { type BuildInfo, OwnMetrics } from "../metrics/own.ts";
+import { OwnMetrics } from "../metrics/own.ts";
 import {
   CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP_SECONDS,
   CONFIG_LAST_RELOAD_SUCCESSFUL,
 } from "../metrics/own-descriptors.ts";
-import { name as runtime, version as runtimeVersion } from "../runtime/index.ts";
 import { LiveCollectors } from "../scrape/live-collectors.ts";
 import { PveHosts } from "../scrape/pve-hosts.ts";
 import { openCollectors } from "../scrape/sources.ts";
-import { REVISION, VERSION } from "../version.ts";
 import { createApp } from "../web/app.ts";
 import type { App } from "../web/router.ts";
 import { listen, type WebServer } from "../web/server.ts";
-
-const BUILD: BuildInfo = { version: VERSION, revision: REVISION, runtime, runtimeVersion };
+import { BUILD } from "./build-info.ts";
 
 const STOPPED = 0;
 const CANNOT_START = 1;

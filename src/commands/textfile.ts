@@ -6,11 +6,10 @@ import { reasonOf } from "../host/system-error.ts";
 import { createLog } from "../log/create.ts";
 import type { Log } from "../log/log.ts";
 import { OwnMetrics } from "../metrics/own.ts";
-import { name as runtime, version as runtimeVersion } from "../runtime/index.ts";
 import { openCollectors } from "../scrape/sources.ts";
 import { LOCK_REMEDY, lockPath, waitForLock } from "../textfile/lock.ts";
 import { type Textfile, writeTextfile } from "../textfile/write.ts";
-import { REVISION, VERSION } from "../version.ts";
+import { BUILD } from "./build-info.ts";
 
 const WRITTEN = 0;
 const NOT_WRITTEN = 1;
@@ -90,7 +89,6 @@ async function lockOf(
 }
 
 function ownMetrics(): OwnMetrics {
-  const build = { version: VERSION, revision: REVISION, runtime, runtimeVersion };
   // node_exporter has process_* of its own.
-  return new OwnMetrics(build, { processMetrics: false });
+  return new OwnMetrics(BUILD, { processMetrics: false });
 }

@@ -247,7 +247,14 @@ test("what is printed arrives whole in a pipe that is read slowly", () => {
 });
 
 test("each file of src/commands that is a command is on the command line", () => {
-  const helpers = ["check-service.ts", "check-table.ts", "cli.ts", "command-line.ts", "print.ts"];
+  const helpers = [
+    "build-info.ts",
+    "check-service.ts",
+    "check-table.ts",
+    "cli.ts",
+    "command-line.ts",
+    "print.ts",
+  ];
   const files = readdirSync(join(import.meta.dir, "../../src/commands")).filter(
     (name) => !helpers.includes(name),
   );
