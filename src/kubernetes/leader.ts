@@ -2,11 +2,11 @@
  * The election of a leader by a Lease, with the times that client-go uses: a leader that has not renewed for 10 s
  * stops, and the others wait for 15 s in which the Lease has not changed before one takes it.
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import * as v from "valibot";
 import { FaultLog } from "../log/faults.ts";
 import type { Log } from "../log/log.ts";
 import type { KubernetesApi } from "./client/api.ts";
+import { pause } from "./client/backoff.ts";
 import { ApiFailure } from "./client/failure.ts";
 import { type KubernetesObject, LEASE } from "./object.ts";
 
@@ -238,7 +238,3 @@ const elapsedMs = ({ monotonicMs, wallMs }: Clocks): number =>
 
 /** As `metav1.MicroTime` is written. */
 const microTime = (): string => new Date().toISOString().replace("Z", "000Z");
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await sleep(ms, undefined, { signal }).catch(() => {});
-}

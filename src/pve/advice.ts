@@ -115,5 +115,5 @@ function nodeAdvice(host: string, { path, status }: PveFailure): string {
 const nodeOf = (path: string): string | undefined => /^\/nodes\/([A-Za-z0-9-]{1,63})(?:\/|$)/.exec(path)?.[1];
 
 /** For a shell. */
-const quoted = (text: string): string =>
+export const quoted = (text: string): string =>
   /^[\w@.-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

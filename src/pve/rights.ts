@@ -1,4 +1,5 @@
 /** Which rights each collector needs, what the one who asks lacks of them, and the `pveum` lines that give them. */
+import { quoted } from "./advice.ts";
 import { identityOf, type PveCredentials } from "./endpoint.ts";
 import type { MissingRight } from "./failure.ts";
 import type { Permissions } from "./permissions.ts";
@@ -95,7 +96,3 @@ export function rightsCommands(
     ...(collectors.includes("backups") ? backups : []),
   ].join("\n");
 }
-
-/** For a shell. */
-const quoted = (text: string): string =>
-  /^[\w@.-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

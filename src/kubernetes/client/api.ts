@@ -177,18 +177,11 @@ export class KubernetesApi {
   }
 
   /** Server-side apply; what another manager holds of the manifest's fields is taken over. */
-  apply(
-    manifest: Manifest,
-    signal: AbortSignal,
-    {
-      subresource,
-      fieldManager = FIELD_MANAGER,
-    }: { readonly subresource?: "status"; readonly fieldManager?: string } = {},
-  ): Promise<KubernetesObject> {
+  apply(manifest: Manifest, signal: AbortSignal): Promise<KubernetesObject> {
     const asking: Asking = {
-      ...about("patch", kindOf(manifest), { ...placeOf(manifest), subresource }),
+      ...about("patch", kindOf(manifest), placeOf(manifest)),
       method: "patch",
-      query: { fieldManager, force: "true" },
+      query: { fieldManager: FIELD_MANAGER, force: "true" },
       // All JSON is YAML.
       body: { type: "application/apply-patch+yaml", text: JSON.stringify(manifest) },
     };

@@ -5,7 +5,7 @@ import { ConfigError } from "../../config/error.ts";
 import type { Environment } from "../../config/load.ts";
 import type { AccessSettings } from "./access-settings.ts";
 
-export const SERVICE_ACCOUNT_DIR = "/var/run/secrets/kubernetes.io/serviceaccount";
+const SERVICE_ACCOUNT_DIR = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /** Throws ConfigError. */
 export function inCluster(env: Environment, directory = SERVICE_ACCOUNT_DIR): AccessSettings {

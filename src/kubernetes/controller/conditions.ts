@@ -38,7 +38,7 @@ export function conditionsFrom(
     const isSame = known?.status === judgement.status && known.lastTransitionTime !== "";
     return {
       ...judgement,
-      message: shortened(judgement.message),
+      message: shortened(judgement.message, MAX_MESSAGE),
       observedGeneration: generation,
       lastTransitionTime: isSame ? known.lastTransitionTime : rfc3339(),
     };
@@ -48,8 +48,8 @@ export function conditionsFrom(
 /** The API takes 32,768 characters; nobody reads as many. */
 const MAX_MESSAGE = 2000;
 
-export const shortened = (message: string): string =>
-  message.length <= MAX_MESSAGE ? message : `${message.slice(0, MAX_MESSAGE - 1)}…`;
+export const shortened = (message: string, most: number): string =>
+  message.length <= most ? message : `${message.slice(0, most - 1)}…`;
 
 /** As `metav1.Time` is written: without fractions of a second. */
 export const rfc3339 = (date = new Date()): string => date.toISOString().replace(/\.\d+Z$/, "Z");

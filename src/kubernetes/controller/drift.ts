@@ -61,7 +61,7 @@ export function isBefore(one: string | undefined, other: string | undefined): bo
 const DECIMAL = /^[1-9]\d*$/;
 
 /** The fields that our last apply left with us, in one notation; undefined where the server has no record. */
-export function ownedFields({ metadata }: KubernetesObject): string | undefined {
+function ownedFields({ metadata }: KubernetesObject): string | undefined {
   const entry = metadata.managedFields?.find(isOurs);
   return entry === undefined ? undefined : canonical(entry.fieldsV1);
 }

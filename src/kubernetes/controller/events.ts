@@ -6,7 +6,7 @@ import { FaultLog } from "../../log/faults.ts";
 import type { Log } from "../../log/log.ts";
 import { ApiFailure } from "../client/failure.ts";
 import { EVENT, type KubernetesObject, PLUMBLINE } from "../object.ts";
-import { rfc3339 } from "./conditions.ts";
+import { rfc3339, shortened } from "./conditions.ts";
 import type { Writer } from "./writer.ts";
 
 export interface Transition {
@@ -80,7 +80,7 @@ export class Events {
       },
       type,
       reason,
-      message: message.length <= MAX_MESSAGE ? message : `${message.slice(0, MAX_MESSAGE - 1)}…`,
+      message: shortened(message, MAX_MESSAGE),
       source: { component: SOURCE },
       reportingComponent: SOURCE,
       reportingInstance: this.#identity,

@@ -7,7 +7,7 @@ import { type KubernetesObject, PLUMBLINE, SECURITY_CONTEXT_CONSTRAINTS } from "
 import { constraintsName } from "../resource/desired.ts";
 import type { Writer } from "./writer.ts";
 
-export const FINALIZER = "plumbline.dev/cluster-scoped";
+const FINALIZER = "plumbline.dev/cluster-scoped";
 
 /** For how long what may pass by itself is waited for. */
 const GIVE_UP_MS = 30_000;

@@ -96,14 +96,6 @@ describe("a request", () => {
       body: JSON.stringify(MANIFEST),
     });
     expect(lastOf(server).headers.get("content-type")).toBe("application/apply-patch+yaml");
-    const plumbline = {
-      apiVersion: "plumbline.dev/v1alpha1",
-      kind: "Plumbline",
-      metadata: { name: "a", namespace: "n" },
-    };
-    await api.apply(plumbline, signal, { subresource: "status", fieldManager: "other" });
-    expect(lastOf(server).path).toBe("/apis/plumbline.dev/v1alpha1/namespaces/n/plumblines/a/status");
-    expect(lastOf(server).query).toMatchObject({ fieldManager: "other" });
   });
 
   test("to create, to patch and to replace sends JSON of its kind", async () => {
